@@ -1,0 +1,119 @@
+// Bundles src/ into dist/: `node .ci/build.mjs` always does, `node .ci/build.mjs --if-stale` when a source has changed.
+// The new dist/ is built and started once beside the old one before it takes its place, so a failed build changes nothing.
+import { spawnSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+/** The programs: `main` is what the launcher starts, every other one is started as a worker thread. */
+const entries = { main: "src/main.ts", blockWorker: "src/store/blockWorker.ts" }
+
+/** Packages with native code cannot be bundled. Each may be absent: src/ loads it with `createRequire` and falls back. */
+const external = ["@napi-rs/blake-hash", "koffi"]
+
+/** What else a build depends on. */
+const tooling = ["package.json", "package-lock.json", ".ci/build.mjs", ".ci/launcher.sh", ".ci/start.mjs"]
+
+/** `new URL("./blockWorker.ts", import.meta.url)` in src/ becomes the URL of the bundled worker. */
+const workerUrls = {
+  name: "worker-urls",
+  transform: {
+    filter: { id: /\/src\/.*\.ts$/, code: "import.meta.url" },
+    /** @param {string} code */
+    handler(code) {
+      return code.replaceAll(/new URL\("\.\/(\w+)\.ts", import\.meta\.url\)/g, (_, name) => {
+        if (!(name in entries)) throw new Error(`${name}.ts is not among the entries of .ci/build.mjs`)
+        return `new URL("./${name}.mjs", import.meta.url)`
+      })
+    }
+  }
+}
+
+process.chdir(fileURLToPath(new URL("..", import.meta.url)))
+const building = `dist.building-${process.pid}`
+const replaced = `dist.replaced-${process.pid}`
+try {
+  const sources = digestSources()
+  if (!process.argv.includes("--if-stale") || sources !== builtFrom()) {
+    await build(sources)
+  }
+} catch (error) {
+  console.error(`backy cannot be built: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+} finally {
+  rmSync(building, { recursive: true, force: true })
+  rmSync(replaced, { recursive: true, force: true })
+}
+
+/** @param {string} sources */
+async function build(sources) {
+  const bundler = await import("rolldown").catch(() => undefined)
+  if (bundler === undefined) {
+    // `npm ci --omit=dev` runs the prepare script as well.
+    if (existsSync("dist/backy")) return console.error("backy is not rebuilt: rolldown is not installed")
+    throw new Error("rolldown is not installed; run `npm ci` first, then `npm prune --omit=dev`")
+  }
+  const bundle = await bundler.rolldown({
+    input: entries,
+    platform: "node",
+    external,
+    plugins: [workerUrls],
+    onLog: (level, log) => {
+      if (level === "warn") throw new Error(log.message)
+    }
+  })
+  const { output } = await bundle.write({
+    dir: building,
+    format: "esm",
+    // All files side by side and .mjs: a worker is found from any chunk, and no package.json is needed beside them.
+    entryFileNames: "[name].mjs",
+    chunkFileNames: "[name]-[hash].mjs",
+    // Short and pure ASCII loads faster. The code itself stays as it was written, names (stack traces) included.
+    minify: { compress: false, mangle: false, codegen: { removeWhitespace: true, asciiOnly: true } },
+    comments: false
+  })
+  await bundle.close()
+  const needed = output.flatMap((file) => file.type === "chunk" ? file.imports : []).filter((name) =>
+    external.includes(name)
+  )
+  if (needed.length > 0) {
+    throw new Error(`${needed.join()} may be absent and must not be imported; load it with createRequire`)
+  }
+
+  copyFileSync(".ci/start.mjs", join(building, "start.mjs"))
+  copyFileSync(".ci/launcher.sh", join(building, "backy"))
+  chmodSync(join(building, "backy"), 0o755)
+  writeFileSync(join(building, ".built-from"), sources)
+
+  // Also fills the compile cache.
+  const run = spawnSync(join(building, "backy"), ["--help"], { encoding: "utf8" })
+  if (run.status !== 0) throw new Error(`\`backy --help\` fails:\n${run.error ?? run.stdout + run.stderr}`)
+
+  if (existsSync("dist")) renameSync("dist", replaced)
+  renameSync(building, "dist")
+}
+
+function builtFrom() {
+  return existsSync("dist/.built-from") ? readFileSync("dist/.built-from", "utf8") : undefined
+}
+
+function digestSources() {
+  const files = readdirSync("src", { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+  const digest = createHash("sha256")
+  for (const file of [...tooling, ...files.sort()]) {
+    digest.update(`${file}\0`).update(readFileSync(file)).update("\0")
+  }
+  return digest.digest("hex")
+}

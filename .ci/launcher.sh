@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installed as dist/backy. Picks a Node.js and becomes it: with `exec` the process ID, the signals and the exit code are
+# node's own, and plain sh costs 1-2 ms.
+case $0 in
+  */*) here=${0%/*} ;;
+  *) here=. ;;
+esac
+if [ -L "$0" ]; then
+  real=$(readlink -f "$0") && here=${real%/*}
+fi
+
+# The Node.js that `npm ci` put beside the project: in its own node_modules, or one level up when backy is a dependency.
+for node in "$here"/../node_modules/node-linux-*/bin/node "$here"/../../node-linux-*/bin/node; do
+  if [ -x "$node" ]; then
+    exec "$node" "$here/start.mjs" "$@"
+  fi
+done
+
+version=$(node --version 2>/dev/null)
+major=${version#v}
+if [ "${major%%.*}" -ge 24 ] 2>/dev/null; then
+  exec node "$here/start.mjs" "$@"
+fi
+if [ -n "$version" ]; then
+  found="the one on PATH is $version"
+else
+  found="there is none on PATH"
+fi
+echo "backy: Node.js 24 or newer is needed, but $found: install it, or run \`npm ci\` in backy's folder, which brings its own." >&2
+exit 1
