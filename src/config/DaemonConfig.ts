@@ -1,0 +1,144 @@
+/**
+ * The daemon's config file: global settings, schedules by name, and all jobs.
+ */
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { hint } from "../domain/closest.ts"
+import { maybe, orNothing, text, wholeNumber } from "../domain/field.ts"
+import { type JobConfig, JobName, Schedule } from "../domain/JobConfig.ts"
+import { builtIn, type SourceConfig, sourceSchema, type SourceType } from "../domain/SourceConfig.ts"
+import type { ConfigInvalid } from "./ConfigError.ts"
+import { decodeYaml, type Finding } from "./decodeYaml.ts"
+import type { DecodeOptions } from "./RepositoryConfig.ts"
+import * as Settings from "./Settings.ts"
+
+/** One job of the daemon. */
+export interface DaemonJob extends JobConfig {
+  readonly name: string
+  readonly scheduleName: string
+}
+
+/** What the daemon runs by. */
+export interface DaemonConfig extends Omit<Global, keyof Settings.Settings | "statusFile"> {
+  readonly statusFile: string
+  readonly settings: Settings.Settings
+  readonly schedules: { readonly [name: string]: Schedule }
+  /** Sorted by name. */
+  readonly jobs: ReadonlyArray<DaemonJob>
+}
+
+const addresses = Schema.transformOrFail(Schema.Unknown, Schema.Array(Schema.String), {
+  strict: true,
+  decode: (input, _, ast) => {
+    const list = typeof input === "string" ? input.split(",").map((address) => address.trim()) : input
+    return Schema.is(Schema.NonEmptyArray(Schema.NonEmptyTrimmedString))(list)
+      ? ParseResult.succeed(list)
+      : ParseResult.fail(new ParseResult.Type(ast, input, "expected addresses, separated by commas"))
+  },
+  encode: ParseResult.succeed
+})
+
+const orElse = <A, I>(schema: Schema.Schema<A, I>, value: NoInfer<A>) =>
+  Schema.optionalWith(schema, { exact: true, default: () => value })
+
+const Global = Schema.Struct({
+  baseDir: orElse(text("a directory"), "/srv/backy").pipe(Schema.fromKey("base-dir")),
+  /** Jobs that run at the same time, in each of the two pools. */
+  workerLimit: orElse(wholeNumber(1, 1000), 1).pipe(Schema.fromKey("worker-limit")),
+  statusFile: maybe(orNothing(text("a file"))).pipe(Schema.fromKey("status-file")),
+  /** Seconds. `check` takes a status file for stale after five minutes, so that two writes may fail. */
+  statusInterval: orElse(wholeNumber(1, 120), 30).pipe(Schema.fromKey("status-interval")),
+  telnetAddresses: orElse(addresses, ["127.0.0.1", "::1"]).pipe(Schema.fromKey("telnet-addrs")),
+  telnetPort: orElse(wholeNumber(1, 65_535), 6023).pipe(Schema.fromKey("telnet-port")),
+  /** A program that is run after each backup, with the job's name. */
+  backupCompletedCallback: maybe(orNothing(text("a program"))).pipe(Schema.fromKey("backup-completed-callback")),
+  ...Settings.fields
+})
+type Global = typeof Global.Type
+
+const Job = (source: Schema.Schema<SourceConfig, unknown>) =>
+  Schema.Struct({ schedule: text("the name of a schedule"), source })
+
+const File = (sources: ReadonlyArray<SourceType>) =>
+  Schema.Struct({
+    global: maybe(orNothing(Global)),
+    schedules: maybe(orNothing(Schema.Record({ key: Schema.String, value: Schedule }))),
+    jobs: maybe(orNothing(Schema.Record({ key: JobName, value: Job(sourceSchema(sources)) })))
+  })
+
+/** Reads the text of the daemon's config file. */
+export const decode = (text: string, options: DecodeOptions): Either.Either<DaemonConfig, ConfigInvalid> =>
+  Either.map(
+    decodeYaml({ file: options.file, text, schema: File(options.sources ?? builtIn), check }),
+    ({ global, jobs = {}, schedules = {} }) => {
+      const {
+        backupCompletedCallback,
+        baseDir,
+        statusFile = defaultStatusFile(baseDir),
+        statusInterval,
+        telnetAddresses,
+        telnetPort,
+        workerLimit,
+        ...settings
+      } = global ?? Schema.decodeUnknownSync(Global)({})
+      return {
+        baseDir,
+        workerLimit,
+        statusFile,
+        statusInterval,
+        telnetAddresses,
+        telnetPort,
+        backupCompletedCallback,
+        settings,
+        schedules,
+        jobs: Object.entries(jobs).map(([name, { schedule: scheduleName, source }]): DaemonJob => ({
+          name,
+          scheduleName,
+          source,
+          // That every job's schedule is there is what `check` looked for.
+          schedule: schedules[scheduleName] ?? {}
+        })).sort((a, b) => a.name < b.name ? -1 : 1)
+      }
+    }
+  )
+
+const inside = (directory: string, name: string): string => `${directory.replace(/\/+$/, "")}/${name}`
+
+const defaultStatusFile = (baseDir: string): string => inside(baseDir, "status")
+
+/** What concerns two places of the file at once. Looks at whatever is there, right or wrong. */
+const check = (value: unknown): ReadonlyArray<Finding> => {
+  const [global, schedules, jobs] = ["global", "schedules", "jobs"].map((key) => recordAt(value, key))
+  const baseDir = stringAt(global, "base-dir") ?? "/srv/backy"
+  const statusFile = stringAt(global, "status-file") ?? defaultStatusFile(baseDir)
+  const findings: Array<Finding> = []
+  for (const name of Object.keys(schedules ?? {})) {
+    const tags = recordAt(schedules, name)
+    if (tags === undefined || Object.keys(tags).length > 0) continue
+    findings.push({ path: ["schedules", name], message: "a schedule without tags backs nothing up" })
+  }
+  for (const name of Object.keys(jobs ?? {})) {
+    const schedule = stringAt(recordAt(jobs, name), "schedule")
+    if (schedule !== undefined && !Object.hasOwn(schedules ?? {}, schedule)) {
+      const message = `there is no schedule "${schedule}"${hint(schedule, Object.keys(schedules ?? {}))}`
+      findings.push({ path: ["jobs", name, "schedule"], message })
+    }
+    if (inside(baseDir, name) === statusFile) {
+      findings.push({ path: ["jobs", name], message: `the job's directory would be the status file, ${statusFile}` })
+    }
+  }
+  return findings
+}
+
+const recordAt = (value: unknown, key: string): Record<string, unknown> | undefined => {
+  const found = Predicate.isRecord(value) && Object.hasOwn(value, key) ? value[key] : undefined
+  // YAML makes records with string keys only.
+  return Predicate.isRecord(found) ? found as Record<string, unknown> : undefined
+}
+
+const stringAt = (value: Record<string, unknown> | undefined, key: string): string | undefined => {
+  const found = value !== undefined && Object.hasOwn(value, key) ? value[key] : undefined
+  return typeof found === "string" ? found : undefined
+}
