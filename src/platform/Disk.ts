@@ -1,0 +1,79 @@
+/**
+ * The system calls that backy's data path needs, synchronous and without Effect.
+ *
+ * The hot loops (`store/BlockLoops.ts`) are written once against this interface: worker threads run them over
+ * `nodeDisk`, simulations run the very same code over a `MemoryDisk`, and a fault decorator may wrap either. So what
+ * the crash tests explore is what production executes.
+ *
+ * Every call throws an `ErrnoException` (an `Error` with `code`, `syscall` and `path`), as `node:fs` does.
+ */
+
+/** What a directory entry or an open file is. */
+export type FileKind = "file" | "directory" | "symlink" | "block-device" | "other"
+
+/** What `stat` tells; sizes in bytes, times in nanoseconds since 1970. `size` of a block device is its capacity. */
+export interface FileStat {
+  readonly kind: FileKind
+  readonly size: number
+  readonly mtimeNs: bigint
+  readonly ctimeNs: bigint
+  readonly dev: number
+  readonly ino: number
+  /** Permission bits only, e.g. `0o440`. */
+  readonly mode: number
+  readonly nlink: number
+  /** Bytes allocated on the medium; less than `size` for a sparse file. */
+  readonly allocated: number
+}
+
+/** How to open a file. Symbolic links in the last component are refused (ELOOP) unless `follow`. */
+export interface OpenOptions {
+  readonly access: "read" | "write" | "read-write"
+  /** `never` (default): must exist. `exclusive`: must not exist. `if-missing`: either. */
+  readonly create?: "never" | "exclusive" | "if-missing"
+  /** Permission bits of a file that is made, not narrowed by the umask. Default `0o640`. */
+  readonly mode?: number
+  readonly truncate?: boolean
+  readonly follow?: boolean
+}
+
+/** An open file: a number that only the `Disk` which gave it understands. */
+export type Descriptor = number
+
+export interface Disk {
+  readonly open: (path: string, options: OpenOptions) => Descriptor
+  readonly close: (descriptor: Descriptor) => void
+  /** Reads at `position` into `buffer`; returns how many bytes came, which may be fewer than asked; 0 is the end. */
+  readonly read: (descriptor: Descriptor, buffer: Uint8Array, position: number) => number
+  /** Writes `buffer` at `position`; returns how many bytes went, which may be fewer than given. */
+  readonly write: (descriptor: Descriptor, buffer: Uint8Array, position: number) => number
+  /** fsync(2). Also for directories, opened with access `read`. */
+  readonly sync: (descriptor: Descriptor) => void
+  /** fdatasync(2). */
+  readonly datasync: (descriptor: Descriptor) => void
+  readonly truncate: (descriptor: Descriptor, size: number) => void
+  readonly stat: (descriptor: Descriptor) => FileStat
+  /** Without following a link in the last component. */
+  readonly lstat: (path: string) => FileStat
+  /**
+   * The next extent at or behind `position` that may hold data (SEEK_DATA, SEEK_HOLE), or `undefined` when nothing but
+   * a hole follows. Where the kernel cannot tell, all the rest up to the file's size counts as data.
+   */
+  readonly nextData: (
+    descriptor: Descriptor,
+    position: number
+  ) => { readonly offset: number; readonly length: number } | undefined
+  /** Makes a range read as zeros without writing them. `false`: not supported here, nothing was changed. */
+  readonly punch: (descriptor: Descriptor, offset: number, length: number) => boolean
+  /** Advises the kernel to forget cached pages of a range; length 0 means to the end. Never fails. */
+  readonly dropCache: (descriptor: Descriptor, offset: number, length: number) => void
+  readonly rename: (from: string, to: string) => void
+  readonly unlink: (path: string) => void
+  /** Mode is not narrowed by the umask. */
+  readonly makeDirectory: (path: string, mode: number) => void
+  readonly removeDirectory: (path: string) => void
+  /** Names, unordered. */
+  readonly list: (path: string) => ReadonlyArray<string>
+  readonly readLink: (path: string) => string
+  readonly chmod: (path: string, mode: number) => void
+}

@@ -1,0 +1,196 @@
+/**
+ * Real programs: `Process` over node:child_process.
+ *
+ * Each program leads a process group of its own: a Ctrl-C in our terminal reaches only us, and whoever ends it ends
+ * also what it started.
+ */
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type ChildProcess, spawn } from "node:child_process"
+import type { Readable } from "node:stream"
+import { codeOf, hasCode } from "./errno.ts"
+import {
+  concatenated,
+  inputStream,
+  MAX_OUTPUT,
+  Process,
+  ProcessFailed,
+  type ProcessOptions,
+  STDERR_TAIL,
+  succeeded
+} from "./Process.ts"
+
+/** How long messages of a program that has ended may take to arrive. */
+const LAST_WORDS = Duration.seconds(1)
+const DEFAULT_GRACE = Duration.seconds(5)
+
+type Ending = { readonly exitCode: number | null; readonly signal: string | null }
+
+/** A program that runs. */
+interface Child<E> {
+  readonly stdout: Stream.Stream<Uint8Array, ProcessFailed>
+  /** Gives it all of its input, unless it fails first; fails when the input does. */
+  readonly feed: Effect.Effect<void, E>
+  /** Waits for its end; fails unless it ended by itself, and read all of its input if it ended well. */
+  readonly ended: Effect.Effect<{ readonly exitCode: number; readonly stderr: string }, ProcessFailed>
+  readonly failed: (reason: ProcessFailed["reason"], more?: Partial<ProcessFailed>) => ProcessFailed
+}
+
+/** Sends a signal to the whole group; that it has gone already is no error. */
+const kill = (child: ChildProcess, signal: NodeJS.Signals): Effect.Effect<void> =>
+  Effect.sync(() => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, signal)
+    } catch {
+      child.kill(signal)
+    }
+  })
+
+/**
+ * TERM, then KILL, then no more waiting: a process in an uninterruptible sleep would hold us for ever. In a daemon
+ * fiber, because a finalizer is uninterruptible and no timeout in it could win.
+ */
+const stop = (child: ChildProcess, ending: Deferred.Deferred<Ending>, grace: Duration.DurationInput) => {
+  const within = Effect.timeoutOption(Deferred.await(ending), grace)
+  const stopping = Effect.gen(function*() {
+    yield* kill(child, "SIGTERM")
+    if ((yield* within)._tag === "Some") return
+    yield* kill(child, "SIGKILL")
+    if ((yield* within)._tag === "Some") return
+    yield* Effect.logWarning(`process ${child.pid} does not end, not even after SIGKILL`)
+  })
+  return Effect.flatMap(Deferred.isDone(ending), (done) =>
+    done ? Effect.void : Effect.flatMap(Effect.forkDaemon(Effect.interruptible(stopping)), Fiber.join))
+}
+
+/** One piece into a pipe, when there is room: `false` when nobody reads it any more. */
+const write = (child: ChildProcess, piece: Uint8Array): Effect.Effect<boolean> =>
+  Effect.async((resume) => {
+    const { stdin } = child
+    if (stdin === null || !stdin.writable) return resume(Effect.succeed(false))
+    stdin.write(piece, (error) => resume(Effect.succeed(error === null || error === undefined)))
+  })
+
+/** There is always one: we ask for a pipe. */
+const stdoutOf = (child: ChildProcess): Readable => {
+  if (child.stdout === null) throw new Error("a program was started without standard output")
+  return child.stdout
+}
+
+const start = <E>(
+  command: string,
+  args: ReadonlyArray<string>,
+  options: ProcessOptions<E> | undefined
+): Effect.Effect<Child<E>, ProcessFailed, Scope.Scope> => {
+  let stderr = ""
+  const failed: Child<E>["failed"] = (reason, more) => new ProcessFailed({ reason, command, args, stderr, ...more })
+  return Effect.gen(function*() {
+    const ending = yield* Deferred.make<Ending>()
+    const silent = yield* Deferred.make<void>()
+    const input = inputStream(options?.input)
+    const launched = Effect.async<ChildProcess, ProcessFailed>((resume) => {
+      const refused = (cause: unknown) =>
+        resume(failed("spawn", { code: codeOf(cause), stderr: hasCode(cause, "ENOENT") ? "" : String(cause) }))
+      try {
+        const child = spawn(command, args, {
+          stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+          env: { ...process.env, ...options?.env },
+          ...(options?.cwd === undefined ? {} : { cwd: options.cwd }),
+          detached: true
+        })
+        child.on("error", refused)
+        child.on("spawn", () => resume(Effect.succeed(child)))
+        child.on("exit", (exitCode, signal) => Deferred.unsafeDone(ending, Effect.succeed({ exitCode, signal })))
+        // Always drained: a program that cannot get rid of its messages stands still.
+        child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+          stderr = (stderr + text).slice(-STDERR_TAIL)
+        }).on("close", () => Deferred.unsafeDone(silent, Effect.void))
+        // Who no longer reads is found at the next write.
+        child.stdin?.on("error", () => {})
+      } catch (cause) {
+        refused(cause)
+      }
+    })
+    const child = yield* Effect.acquireRelease(launched, (child) =>
+      stop(child, ending, options?.grace ?? DEFAULT_GRACE).pipe(
+        Effect.ensuring(Effect.sync(() => {
+          child.stdin?.destroy()
+          child.stdout?.destroy()
+          child.stderr?.destroy()
+        }))
+      ))
+    const fed = yield* Deferred.make<boolean>()
+    const failing = Effect.flatMap(Deferred.await(ending), ({ exitCode }) => exitCode === 0 ? Effect.never : Effect.void)
+    const feeding = input === undefined ? Effect.succeed(true) : Stream.runFoldWhileEffect(
+      input,
+      true,
+      (read) => read,
+      (_, piece) => write(child, piece)
+    )
+    const feed = Effect.raceFirst(feeding, Effect.as(failing, false)).pipe(
+      Effect.tap((read) => {
+        // Only the whole input has an end: a part of it must not look complete.
+        if (read) child.stdin?.end()
+        return Deferred.succeed(fed, read)
+      }),
+      Effect.asVoid
+    )
+    return {
+      failed,
+      feed,
+      stdout: NodeStream.fromReadable<ProcessFailed, Uint8Array>(
+        () => stdoutOf(child),
+        (cause) => failed("output", { code: codeOf(cause) })
+      ),
+      ended: Effect.gen(function*() {
+        const { exitCode, signal } = yield* Deferred.await(ending)
+        yield* Effect.timeoutOption(Deferred.await(silent), LAST_WORDS)
+        if (exitCode === null) return yield* failed("signal", { signal: signal ?? "a signal" })
+        // A program may know before we do that it has got everything.
+        if (exitCode === 0 && !(yield* Deferred.await(fed))) return yield* failed("input")
+        return { exitCode, stderr }
+      })
+    }
+  })
+}
+
+const run = <E>(command: string, args: ReadonlyArray<string>, options: ProcessOptions<E> | undefined) => {
+  const most = options?.maxOutput ?? MAX_OUTPUT
+  const running = Effect.scoped(Effect.gen(function*() {
+    const child = yield* start(command, args, options)
+    const pieces: Array<Uint8Array> = []
+    let length = 0
+    const collecting = Stream.runForEach(child.stdout, (piece) => {
+      length += piece.length
+      pieces.push(piece)
+      return length > most ? Effect.fail(child.failed("output")) : Effect.void
+    })
+    yield* Effect.all([collecting, child.feed], { concurrency: "unbounded", discard: true })
+    return { ...(yield* child.ended), stdout: concatenated(pieces) }
+  }))
+  return options?.timeout === undefined ? running : Effect.timeoutFail(running, {
+    duration: options.timeout,
+    onTimeout: () => new ProcessFailed({ reason: "timeout", command, args, stderr: "" })
+  })
+}
+
+const stream = <E>(command: string, args: ReadonlyArray<string>, options: ProcessOptions<E> | undefined) =>
+  Stream.unwrapScoped(Effect.map(start(command, args, options), (child) => {
+    const check = Effect.flatMap(child.ended, ({ exitCode, stderr }) =>
+      succeeded(command, args, { exitCode, stderr, stdout: new Uint8Array(0) }))
+    const whole = Stream.concat(child.stdout, Stream.drain(Stream.fromEffect(check)))
+    const late = options?.timeout === undefined
+      ? Effect.never
+      : Effect.zipRight(Effect.sleep(options.timeout), Effect.suspend(() => child.failed("timeout")))
+    const disturbed = Effect.raceFirst(Effect.zipRight(child.feed, Effect.never), late)
+    return Stream.interruptWhen(whole, disturbed)
+  }))
+
+/** Real programs. */
+export const layer: Layer.Layer<Process> = Layer.succeed(Process, { run, stream })
