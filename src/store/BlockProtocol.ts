@@ -1,0 +1,164 @@
+/**
+ * What crosses the border to a worker thread: requests about a few blocks of an image, and their answers. Plain data
+ * (structured clone); ids travel packed, 32 bytes each, all zero for a hole, in the order of `indexes`.
+ */
+
+/** Where the image's blocks and the repository's chunks are found. */
+export interface Blocks {
+  /** The repository's directory. */
+  readonly repository: string
+  /** Image size in bytes and chunk size; they give each block's length. */
+  readonly size: number
+  readonly chunkSize: number
+  /** Block indexes, ascending. */
+  readonly indexes: ReadonlyArray<number>
+}
+
+/** Reads blocks of `source` and stores what neither the base nor the repository has. */
+export interface Store extends Blocks {
+  readonly op: "store"
+  readonly source: string
+  /** Names one backup run: what was found good in a run is not read again within it. */
+  readonly run: string
+  /** The base's ids where the base may be relied upon, zeros elsewhere. */
+  readonly base: Uint8Array
+}
+
+export interface Stored {
+  readonly ids: Uint8Array
+  readonly holes: number
+  /** Blocks that the base has at the same place. */
+  readonly unchanged: number
+  /** Blocks whose chunk was found in the repository, whole. */
+  readonly found: number
+  /** Blocks whose chunk was written, their bytes before and after compression. */
+  readonly written: number
+  readonly writtenBytes: number
+  readonly storedBytes: number
+  /** Chunk folders with new entries, to be synced: two hexadecimal digits each. */
+  readonly folders: ReadonlyArray<string>
+}
+
+/** Reads blocks of `source` again and compares them with what is stored under `ids`. */
+export interface Compare extends Blocks {
+  readonly op: "compare"
+  readonly source: string
+  readonly ids: Uint8Array
+  /** For how many differing blocks both contents are wanted as evidence. */
+  readonly evidence: number
+}
+
+export interface Compared {
+  /** Bytes of the source that were compared and are equal, after healing. */
+  readonly equal: number
+  readonly differences: ReadonlyArray<Difference>
+  /** Damaged or missing chunks written anew, since the source still had their content. */
+  readonly healed: ReadonlyArray<Healed>
+  readonly folders: ReadonlyArray<string>
+}
+
+/** A block of the source that is not what is stored. Contents only as far as evidence was asked for. */
+export interface Difference {
+  readonly index: number
+  /** Hash of the block as it was read the second time; `null`: the source ended before it. */
+  readonly sourceHash: string | null
+  /** The chunk's id, `null` for a hole. */
+  readonly storedHash: string | null
+  readonly why: string
+  readonly source?: Uint8Array
+  readonly stored?: Uint8Array
+}
+
+export interface Healed {
+  readonly id: string
+  readonly why: string
+  /** The bad file's content, when there was one. */
+  readonly raw?: Uint8Array
+}
+
+/** Stores the chunks `ids` anew from the same blocks of `source`, where the source still has that very content. */
+export interface Heal extends Blocks {
+  readonly op: "heal"
+  readonly source: string
+  readonly ids: Uint8Array
+}
+
+export interface HealResult {
+  readonly healed: ReadonlyArray<string>
+  readonly folders: ReadonlyArray<string>
+}
+
+/** Reads chunks and checks them against their names, twice where the first reading says damaged. */
+export interface Check extends Blocks {
+  readonly op: "check"
+  readonly ids: Uint8Array
+}
+
+export interface Checked {
+  /** Bytes that are right, before compression. */
+  readonly good: number
+  readonly bad: ReadonlyArray<BadChunk>
+}
+
+export interface BadChunk {
+  readonly index: number
+  readonly id: string
+  /** `unreadable` is an I/O error, which proves nothing about the content. */
+  readonly state: "missing" | "damaged" | "unreadable"
+  readonly why: string
+}
+
+/** Writes the checked content of chunks to the same places of `target`. */
+export interface Restore extends Blocks {
+  readonly op: "restore"
+  readonly target: string
+  readonly ids: Uint8Array
+  /** What to do for holes, and for blocks that are lost: nothing (a new file), or write zeros (a device). */
+  readonly zeros: "skip" | "write"
+}
+
+export interface Restored {
+  /** Bytes written to the target. */
+  readonly written: number
+  readonly bad: ReadonlyArray<BadChunk>
+}
+
+/** Gives the checked contents back, one after the other; bad chunks as zeros. No holes are asked for. */
+export interface Read extends Blocks {
+  readonly op: "read"
+  readonly ids: Uint8Array
+}
+
+export interface ReadResult {
+  readonly bytes: Uint8Array
+  readonly bad: ReadonlyArray<BadChunk>
+}
+
+/** Stores one chunk's content, as `store` does for a block. All zeros are refused by the caller. */
+export interface Put {
+  readonly op: "put"
+  readonly repository: string
+  readonly run: string
+  readonly content: Uint8Array
+}
+
+export type Request = Store | Compare | Heal | Check | Restore | Read | Put
+
+/** The answer to each request. */
+export interface Answers {
+  readonly store: Stored
+  readonly compare: Compared
+  readonly heal: HealResult
+  readonly check: Checked
+  readonly restore: Restored
+  readonly read: ReadResult
+  readonly put: Stored
+}
+
+export type Answer<R extends Request> = Answers[R["op"]]
+
+/** Why a request failed, as plain data. */
+export type Failure =
+  | { readonly tag: "io"; readonly operation: string; readonly path: string; readonly code: string }
+  | { readonly tag: "short"; readonly path: string; readonly position: number }
+  | { readonly tag: "defect"; readonly message: string; readonly stack: string }

@@ -1,0 +1,106 @@
+/**
+ * A few worker threads that run the hot loops. Not @effect/platform's pool: its worker side loads the Effect runtime
+ * into every thread, which costs each short command more than the work it has to do, and it restarts a broken worker
+ * silently, where backy must fail the operation.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Worker } from "node:worker_threads"
+import type { Answer, Failure, Request } from "./BlockProtocol.ts"
+
+/** What a thread is told when it starts. */
+export interface WorkerSettings {
+  /** zstd level of the chunks it writes. */
+  readonly level: number
+}
+
+/** A thread's message: the answer to a request, or why there is none. */
+export type WorkerMessage =
+  | { readonly id: number; readonly answer: Answer<Request> }
+  | { readonly id: number; readonly failure: Failure }
+
+/** Runs a request on the thread that has the least to do. */
+export type Perform = <R extends Request>(request: R) => Effect.Effect<Answer<R>, Failure>
+
+interface Member {
+  readonly worker: Worker
+  readonly pending: Map<number, Deferred.Deferred<Answer<Request>, Failure>>
+}
+
+/**
+ * Threads running `entry`, ended with the scope. They are started when the first request comes, so that commands
+ * without data cost nothing. A thread that dies fails its requests and all later ones.
+ */
+export const make = (
+  entry: URL,
+  count: number,
+  settings: WorkerSettings
+): Effect.Effect<Perform, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const members: Array<Member> = []
+    let nextId = 0
+    let broken: Failure | undefined
+
+    const fail = (member: Member, failure: Failure) => {
+      broken ??= failure
+      for (const waiting of member.pending.values()) Deferred.unsafeDone(waiting, Effect.fail(failure))
+      member.pending.clear()
+    }
+
+    const start = (): Member => {
+      const worker = new Worker(entry, { workerData: settings })
+      const member: Member = { worker, pending: new Map() }
+      worker.on("message", (message: WorkerMessage) => {
+        const waiting = member.pending.get(message.id)
+        member.pending.delete(message.id)
+        if (member.pending.size === 0) worker.unref()
+        if (waiting === undefined) return
+        Deferred.unsafeDone(
+          waiting,
+          "answer" in message ? Effect.succeed(message.answer) : Effect.fail(message.failure)
+        )
+      })
+      worker.on("error", (error: Error) => fail(member, { tag: "defect", message: error.message, stack: error.stack ?? "" }))
+      worker.on("exit", (code) =>
+        fail(member, { tag: "defect", message: `a worker thread ended with code ${code}`, stack: "" }))
+      return member
+    }
+
+    const leastBusy = (): Member => {
+      if (members.length < count) {
+        const idle = members.find((member) =>
+          member.pending.size === 0
+        )
+        if (idle !== undefined) return idle
+        const started = start()
+        members.push(started)
+        return started
+      }
+      return members.reduce((best, member) => member.pending.size < best.pending.size ? member : best)
+    }
+
+    yield* Effect.addFinalizer(() =>
+      Effect.promise(() =>
+        Promise.all(members.map(({ worker }) => {
+          worker.removeAllListeners()
+          return worker.terminate()
+        }))
+      )
+    )
+
+    // A thread cannot be interrupted in the middle of a batch. An interrupt waits for it (a batch is a few blocks), so
+    // that no thread still writes when locks are let go.
+    return <R extends Request>(request: R): Effect.Effect<Answer<R>, Failure> =>
+      Effect.uninterruptible(Effect.suspend(() => {
+        if (broken !== undefined) return Effect.fail(broken)
+        const member = leastBusy()
+        const id = nextId++
+        const waiting = Deferred.unsafeMake<Answer<Request>, Failure>(Effect.runSync(Effect.fiberId))
+        member.pending.set(id, waiting)
+        member.worker.ref()
+        member.worker.postMessage({ id, request })
+        // a thread answers a request with the result that belongs to its `op`
+        return Deferred.await(waiting) as Effect.Effect<Answer<R>, Failure>
+      }))
+  })

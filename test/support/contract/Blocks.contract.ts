@@ -1,0 +1,301 @@
+/** What every layer of `Blocks` must do: the worker threads and the inline one, over real and simulated disks. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
+import type { Disk } from "../../../src/platform/Disk.ts"
+import { Blocks } from "../../../src/store/Blocks.ts"
+import * as ChunkFile from "../../../src/store/chunkFile.ts"
+import { compress } from "../../../src/store/codec.ts"
+import { portable, toHex } from "../../../src/store/hash.ts"
+import { bytesOf, listOf, remove, write } from "../diskFiles.ts"
+
+/** A place to work in: an empty directory on a disk, and the layer that works on that disk. */
+export interface Place {
+  readonly disk: Disk
+  readonly directory: string
+  readonly layer: Layer.Layer<Blocks>
+}
+
+const CHUNK = 4096
+
+/** A block of one repeated byte. */
+const block = (byte: number, length = CHUNK): Uint8Array => new Uint8Array(length).fill(byte)
+
+const concat = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Array.from(Buffer.concat(parts))
+
+const hexOf = (bytes: Uint8Array): string => toHex(portable(bytes))
+
+const idsOf = (...blocks: ReadonlyArray<Uint8Array | null>): Uint8Array =>
+  concat(...blocks.map((one) => one === null ? new Uint8Array(32) : portable(one)))
+
+const noIds = (count: number): Uint8Array => new Uint8Array(count * 32)
+
+interface World {
+  readonly place: Place
+  readonly repository: string
+  readonly source: string
+  readonly chunkPath: (content: Uint8Array) => string
+  readonly chunks: () => ReadonlyArray<string>
+}
+
+/** Runs the suite. `use` gives the test an empty place and takes it away again. */
+export const blocksContract = (
+  name: string,
+  use: <E>(test: (place: Place) => Effect.Effect<void, E>) => Effect.Effect<void, E>
+): void => {
+  const inWorld = <E>(image: Uint8Array, test: (world: World) => Effect.Effect<void, E, Blocks>) =>
+    use((place) => {
+      const repository = `${place.directory}/repository`
+      const source = `${place.directory}/image`
+      place.disk.makeDirectory(repository, 0o750)
+      place.disk.makeDirectory(`${repository}/chunks`, 0o750)
+      write(place.disk, source, image)
+      return Effect.provide(
+        test({
+          place,
+          repository,
+          source,
+          chunkPath: (content) => ChunkFile.pathOf(repository, hexOf(content)),
+          chunks: () =>
+            listOf(place.disk, `${repository}/chunks`).flatMap((folder) =>
+              listOf(place.disk, `${repository}/chunks/${folder}`)
+            ).sort()
+        }),
+        place.layer
+      )
+    })
+
+  const shape = ({ repository, source }: World, size: number, indexes: ReadonlyArray<number>) => ({
+    repository,
+    source,
+    size,
+    chunkSize: CHUNK,
+    indexes
+  })
+
+  const storeAll = (world: World, image: Uint8Array, run = "run", base?: Uint8Array) => {
+    const count = Math.ceil(image.length / CHUNK)
+    return Effect.flatMap(Blocks, (blocks) =>
+      blocks.store({
+        ...shape(world, image.length, Array.from({ length: count }, (_, index) => index)),
+        run,
+        base: base ?? noIds(count)
+      }))
+  }
+
+  describe(`Blocks: ${name}`, () => {
+    const image = concat(block(1), block(0), block(2), block(1), block(3, 100))
+    const ids = idsOf(block(1), null, block(2), block(1), block(3, 100))
+
+    it.effect("stores each distinct block once, under the hash of its content, and no zeros", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const stored = yield* storeAll(world, image)
+          assert.deepStrictEqual(Uint8Array.from(stored.ids), ids)
+          assert.strictEqual(stored.holes, 1)
+          assert.strictEqual(stored.written, 3)
+          assert.strictEqual(stored.found, 1)
+          assert.strictEqual(stored.writtenBytes, CHUNK * 2 + 100)
+          assert.deepStrictEqual(
+            world.chunks(),
+            [block(1), block(2), block(3, 100)].map((content) => `${hexOf(content)}.chunk.zst`).sort()
+          )
+          assert.deepStrictEqual([...stored.folders].sort(), listOf(world.place.disk, `${world.repository}/chunks`))
+        })))
+
+    it.effect("takes blocks that the base has at the same place as they are", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const stored = yield* storeAll(world, image, "run", ids)
+          assert.strictEqual(stored.unchanged, 4)
+          assert.strictEqual(stored.written + stored.found, 0)
+          assert.deepStrictEqual(world.chunks(), [])
+        })))
+
+    it.effect("reuses a chunk that an interrupted run left, and rewrites one that is torn", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image, "first")
+          const torn = world.chunkPath(block(2))
+          const whole = bytesOf(world.place.disk, torn)
+          remove(world.place.disk, torn)
+          write(world.place.disk, torn, whole.subarray(0, whole.length - 3))
+          const again = yield* storeAll(world, image, "second")
+          assert.strictEqual(again.written, 1)
+          assert.strictEqual(again.found, 3)
+          assert.deepStrictEqual(bytesOf(world.place.disk, torn), whole)
+        })))
+
+    it.effect("fails with SourceShrank when the source ends early, and leaves no temporary file", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const exit = yield* Effect.exit(storeAll(world, concat(image, block(9))))
+          assert.isTrue(Exit.isFailure(exit))
+          if (Exit.isFailure(exit)) assert.include(String(exit.cause), "became shorter")
+          assert.deepStrictEqual(world.chunks(), [])
+        })))
+
+    it.effect("fails with the path and errno when the source is missing", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          remove(world.place.disk, world.source)
+          const error = yield* Effect.flip(storeAll(world, image))
+          assert.include(error.message, world.source)
+          assert.include(error.message, "ENOENT")
+        })))
+
+    it.effect("finds a stored image equal to its source", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const blocks = yield* Blocks
+          const compared = yield* blocks.compare({
+            ...shape(world, image.length, [0, 1, 2, 3, 4]),
+            ids,
+            evidence: 2
+          })
+          assert.deepStrictEqual(compared, { equal: image.length, differences: [], healed: [], folders: [] })
+        })))
+
+    it.effect("tells every block that differs, with evidence for as many as asked", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const changed = concat(block(7), block(8), block(2), block(1), block(4, 100))
+          remove(world.place.disk, world.source)
+          write(world.place.disk, world.source, changed)
+          const blocks = yield* Blocks
+          const { differences, equal } = yield* blocks.compare({
+            ...shape(world, image.length, [0, 1, 2, 3, 4]),
+            ids,
+            evidence: 2
+          })
+          assert.strictEqual(equal, 2 * CHUNK)
+          assert.deepStrictEqual(differences.map(({ index }) => index), [0, 1, 4])
+          assert.deepStrictEqual(differences.map(({ source }) => source !== undefined), [true, true, false])
+          assert.deepStrictEqual(Uint8Array.from(differences[0]?.source ?? []), block(7))
+          assert.deepStrictEqual(Uint8Array.from(differences[0]?.stored ?? []), block(1))
+          assert.strictEqual(differences[0]?.sourceHash, hexOf(block(7)))
+          assert.strictEqual(differences[1]?.storedHash, null)
+        })))
+
+    it.effect("heals a swapped and a missing chunk while comparing, when the source still has their content", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const damaged = world.chunkPath(block(2))
+          const whole = bytesOf(world.place.disk, damaged)
+          remove(world.place.disk, damaged)
+          write(world.place.disk, damaged, compress(block(5), 1))
+          remove(world.place.disk, world.chunkPath(block(3, 100)))
+          const blocks = yield* Blocks
+          const compared = yield* blocks.compare({
+            ...shape(world, image.length, [0, 1, 2, 3, 4]),
+            ids,
+            evidence: 0
+          })
+          assert.deepStrictEqual(compared.healed.map(({ id }) => id), [hexOf(block(2)), hexOf(block(3, 100))])
+          assert.strictEqual(compared.equal, image.length)
+          assert.deepStrictEqual(bytesOf(world.place.disk, damaged), whole)
+        })))
+
+    it.effect("heals given chunks only where the source has that very content", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const blocks = yield* Blocks
+          const healed = yield* blocks.heal({
+            ...shape(world, image.length + CHUNK, [0, 2, 5]),
+            ids: idsOf(block(1), block(9), block(4))
+          })
+          assert.deepStrictEqual(healed.healed, [hexOf(block(1))])
+          assert.deepStrictEqual(world.chunks(), [`${hexOf(block(1))}.chunk.zst`])
+        })))
+
+    it.effect("tells missing, damaged and swapped chunks, and counts the good bytes", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const disk = world.place.disk
+          remove(disk, world.chunkPath(block(2)))
+          const swapped = world.chunkPath(block(3, 100))
+          remove(disk, swapped)
+          write(disk, swapped, compress(block(4, 100), 1))
+          const blocks = yield* Blocks
+          const checked = yield* blocks.check({ ...shape(world, image.length, [0, 1, 2, 3, 4]), ids })
+          assert.strictEqual(checked.good, 2 * CHUNK)
+          assert.deepStrictEqual(checked.bad.map(({ index, state }) => ({ index, state })), [
+            { index: 2, state: "missing" },
+            { index: 4, state: "damaged" }
+          ])
+        })))
+
+    it.effect("takes a file of another length, a bomb or garbage for damage", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const disk = world.place.disk
+          const path = world.chunkPath(block(1))
+          yield* storeAll(world, image)
+          const blocks = yield* Blocks
+          const good = bytesOf(disk, path)
+          const bad = [
+            new Uint8Array(0),
+            block(1),
+            compress(block(1, CHUNK - 1), 1),
+            compress(block(1, 64 * 1024 * 1024), 1),
+            concat(good, good),
+            good.subarray(1),
+            new Uint8Array(CHUNK + 70_000)
+          ]
+          for (const content of bad) {
+            remove(disk, path)
+            write(disk, path, content)
+            const checked = yield* blocks.check({ ...shape(world, image.length, [0]), ids: idsOf(block(1)) })
+            assert.deepStrictEqual(checked.bad.map(({ state }) => state), ["damaged"])
+          }
+        })))
+
+    it.effect("restores blocks to their places and leaves or writes zeros as told", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const target = `${world.place.directory}/target`
+          const blocks = yield* Blocks
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids, target }
+          write(world.place.disk, target, new Uint8Array(image.length).fill(0xee))
+          const skipped = yield* blocks.restore({ ...request, zeros: "skip" })
+          assert.deepStrictEqual(skipped, { written: image.length - CHUNK, bad: [] })
+          const expected = Uint8Array.from(image)
+          expected.fill(0xee, CHUNK, 2 * CHUNK)
+          assert.deepStrictEqual(bytesOf(world.place.disk, target), expected)
+          const written = yield* blocks.restore({ ...request, zeros: "write" })
+          assert.deepStrictEqual(written, { written: image.length, bad: [] })
+          assert.deepStrictEqual(bytesOf(world.place.disk, target), image)
+        })))
+
+    it.effect("restores all but the bad chunks and tells which those are", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          remove(world.place.disk, world.chunkPath(block(2)))
+          const blocks = yield* Blocks
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids }
+          const read = yield* blocks.read(request)
+          const expected = Uint8Array.from(image)
+          expected.fill(0, 2 * CHUNK, 3 * CHUNK)
+          assert.deepStrictEqual(Uint8Array.from(read.bytes), expected)
+          assert.deepStrictEqual(read.bad.map(({ index }) => index), [2])
+        })))
+
+    it.effect("puts one chunk", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const blocks = yield* Blocks
+          const first = yield* blocks.put({ repository: world.repository, run: "a", content: block(6) })
+          assert.deepStrictEqual(Uint8Array.from(first.ids), idsOf(block(6)))
+          assert.strictEqual(first.written, 1)
+          const again = yield* blocks.put({ repository: world.repository, run: "b", content: block(6) })
+          assert.strictEqual(again.found, 1)
+        })))
+  })
+}
