@@ -1,0 +1,17 @@
+/** How far an operation is. A service with a silent default, so that the loops need not know who watches. */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+
+/** What is being done, as a word the user reads. */
+export type Phase = "reading" | "verifying" | "restoring" | "checking" | "healing"
+
+export interface Watcher {
+  /** A phase begins; `total` bytes are to be done in it. */
+  readonly start: (phase: Phase, total: number) => Effect.Effect<void>
+  /** Some bytes more are done. */
+  readonly advance: (bytes: number) => Effect.Effect<void>
+}
+
+export class Progress extends Context.Reference<Progress>()("backy/operation/Progress", {
+  defaultValue: (): Watcher => ({ start: () => Effect.void, advance: () => Effect.void })
+}) {}

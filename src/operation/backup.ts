@@ -1,0 +1,198 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as ChunkMap from "../domain/ChunkMap.ts"
+import type { Schedule } from "../domain/JobConfig.ts"
+import * as Revision from "../domain/Revision.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
+import { freshId } from "../repository/freshId.ts"
+import type { History } from "../repository/History.ts"
+import * as locks from "../repository/locks.ts"
+import { now } from "../repository/now.ts"
+import * as Quarantine from "../repository/Quarantine.ts"
+import { Repository } from "../repository/Repository.ts"
+import { Source } from "../source/Source.ts"
+import type * as Protocol from "../store/BlockProtocol.ts"
+import { chunk, type ChunkReport } from "./chunk.ts"
+import { compare, type CompareReport } from "./compare.ts"
+import { heal, retrust } from "./heal.ts"
+import { snapshot } from "./snapshot.ts"
+import { requireKnownTags } from "./tags.ts"
+
+/** What is stored does not equal the source. No revision was made. */
+export class VerificationFailed extends Data.TaggedError("VerificationFailed")<{
+  readonly source: string
+  readonly differences: number
+  /** Byte offset of the first differing block. */
+  readonly first: number
+  readonly report: string | undefined
+}> {
+  override get message() {
+    const evidence = this.report === undefined ? "" : `; evidence is in report ${this.report} (backy reports show)`
+    return `the backup was not kept: ${this.differences} blocks of ${this.source} differ from what was stored, ` +
+      `the first at byte ${this.first}${evidence}`
+  }
+}
+
+/** The new revision and what it took. Sizes in bytes. */
+export interface BackupReport {
+  readonly revision: Revision.Revision
+  readonly base: RevisionId | undefined
+  readonly chunks: Omit<ChunkReport, "map">
+  readonly compared: Omit<CompareReport, "differences">
+}
+
+interface Base {
+  readonly revision: Revision.Revision
+  readonly map: ChunkMap.ChunkMap
+}
+
+/**
+ * Makes a new revision: succeeds if and only if a new, complete, durable and verified one exists. Fails with
+ * `TagsUnknown`, `SourceNotReady`, `LockHeld`, `VerificationFailed`, `SourceChanged`, `SourceShrank`,
+ * `RepositoryMissing` or `IoError`; then nothing older was harmed and the next backup needs no hand.
+ */
+export const backup = Effect.fn("backup")(function*(options: {
+  readonly tags: ReadonlyArray<string>
+  readonly schedule: Schedule
+  /** Accepts tags that the schedule does not know. */
+  readonly force: boolean
+  /** How long to wait for another process that holds the repository's locks. */
+  readonly wait: Duration.Duration
+}) {
+  const source = yield* Source
+  if (!options.force) yield* requireKnownTags(options.tags, options.schedule)
+  yield* source.check
+  yield* locks.forBackup(options.wait)
+  const started = yield* Clock.currentTimeNanos
+  const history = yield* withoutIncomplete
+  const id = yield* freshId
+  const repository = yield* Repository
+  const incomplete = Revision.Revision.make({
+    id,
+    backendType: "chunked-v3",
+    timestamp: yield* now,
+    parent: history.complete.at(-1)?.id ?? null,
+    tags: Revision.sortedTags(options.tags),
+    trust: "trusted",
+    stats: {}
+  })
+  yield* repository.publish(incomplete)
+  return yield* make(incomplete, history, started).pipe(
+    Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : tidy(id))
+  )
+}, Effect.scoped)
+
+/** Removes what interrupted backups left; nobody else makes revisions while the lock is held. */
+const withoutIncomplete = Effect.gen(function*() {
+  const repository = yield* Repository
+  const history = yield* repository.history
+  yield* Effect.forEach(history.broken, ({ path, reason }) => Effect.logWarning(`ignoring ${path}: ${reason}`), {
+    discard: true
+  })
+  for (const { id } of history.incomplete) {
+    yield* repository.remove(id)
+    yield* Effect.logInfo(`removed revision ${id}, which was never completed`)
+  }
+  return { ...history, incomplete: [] } satisfies History
+})
+
+/** A failed backup takes its traces away as far as it can; the next one does the rest. */
+const tidy = (id: RevisionId) =>
+  Effect.flatMap(
+    Repository,
+    (repository) =>
+      Effect.catchAll(repository.remove(id), (error) => Effect.logDebug(`left revision ${id}: ${error.message}`))
+  )
+
+const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, history: History, started: bigint) {
+  const repository = yield* Repository
+  const taken = yield* snapshot(incomplete.id)
+  yield* heal(history, taken)
+  const whole = yield* retrust(history)
+  const base = yield* findBase(replaced(history.complete, whole))
+  const { map, ...chunks } = yield* chunk({ snapshot: taken, base: base?.map, run: incomplete.id })
+  const mapDigest = yield* repository.publishMap(incomplete.id, map)
+  const { differences, ...compared } = yield* compare(taken, map)
+  yield* reportHealed(incomplete.id, compared.healed)
+  if (differences.length > 0) return yield* refuse(incomplete.id, map.chunkSize, differences)
+
+  const seconds = Number((yield* Clock.currentTimeNanos) - started) / 1e9
+  const revision = Revision.update(incomplete, {
+    size: map.size,
+    mapDigest,
+    stats: {
+      duration: seconds,
+      bytes_written: chunks.writtenBytes,
+      bytes_stored: chunks.storedBytes,
+      chunks_written: chunks.written,
+      chunks_found: chunks.found,
+      chunks_unchanged: chunks.unchanged
+    },
+    verification: { kind: "full", compared: compared.compared, of: compared.of }
+  })
+  // from here on the revision exists, and nothing that still happens may make this look like a failure
+  yield* Effect.uninterruptible(Effect.zipRight(
+    repository.publish(revision),
+    Effect.catchTag(retrust(history), "IoError", (error) => Effect.logWarning(error.message))
+  ))
+  return { revision, base: base?.revision.id, chunks, compared } satisfies BackupReport
+})
+
+const replaced = (revisions: ReadonlyArray<Revision.Revision>, by: ReadonlyArray<Revision.Revision>): ReadonlyArray<Revision.Revision> =>
+  revisions.map((revision) => by.find(({ id }) => id === revision.id) ?? revision)
+
+/** The newest trusted revision whose map can be read. Without one every block is looked up by its hash. */
+const findBase = Effect.fnUntraced(function*(complete: ReadonlyArray<Revision.Revision>) {
+  const repository = yield* Repository
+  for (const revision of complete.toReversed()) {
+    if (!revision.isTrusted || revision.backendType !== "chunked-v3") continue
+    const map = yield* Effect.either(repository.readMap(revision))
+    if (Either.isRight(map)) return { revision, map: map.right } satisfies Base
+    yield* Effect.logWarning(`cannot build on revision ${revision.id}: ${map.left.message}`)
+  }
+  return undefined
+})
+
+const reportHealed = (id: RevisionId, healed: ReadonlyArray<Protocol.Healed>) =>
+  healed.length === 0 ? Effect.void : Effect.zipRight(
+    Effect.logWarning(`${healed.length} stored chunks were damaged and have been stored again from the source`),
+    Quarantine.record({
+      kind: "damaged",
+      revision: id,
+      findings: healed.map((chunk) => ({
+        chunk: chunk.id,
+        why: chunk.why,
+        contents: chunk.raw === undefined ? [] : [chunk.raw]
+      }))
+    })
+  )
+
+const refuse = Effect.fnUntraced(function*(
+  id: RevisionId,
+  chunkSize: number,
+  differences: ReadonlyArray<Protocol.Difference>
+) {
+  const { name } = yield* Source
+  const sorted = [...differences].sort((a, b) => a.index - b.index)
+  const report = yield* Quarantine.record({
+    kind: "source-mismatch",
+    revision: id,
+    findings: sorted.map((difference) => ({
+      offset: difference.index * chunkSize,
+      why: difference.why,
+      sourceHash: difference.sourceHash,
+      storedHash: difference.storedHash,
+      contents: [difference.source, difference.stored].filter((bytes) => bytes !== undefined)
+    }))
+  })
+  return yield* new VerificationFailed({
+    source: name,
+    differences: sorted.length,
+    first: (sorted[0]?.index ?? 0) * chunkSize,
+    report: report._tag === "Some" ? report.value : undefined
+  })
+})

@@ -1,0 +1,72 @@
+import * as Effect from "effect/Effect"
+import * as ChunkMap from "../domain/ChunkMap.ts"
+import * as Extent from "../domain/Extent.ts"
+import { Repository } from "../repository/Repository.ts"
+import type { Snapshot } from "../source/Source.ts"
+import type * as Protocol from "../store/BlockProtocol.ts"
+import { Blocks } from "../store/Blocks.ts"
+import { ChunkStore } from "../store/ChunkStore.ts"
+import { bytesOf, forEachBatch, idsOf } from "./batch.ts"
+import { Progress } from "./Progress.ts"
+
+/** For how many differing blocks of one run both contents are kept. */
+export const MAX_EVIDENCE = 16
+
+/** What a comparison found. `compared` and `of` are bytes of the image. */
+export interface CompareReport {
+  readonly compared: number
+  readonly of: number
+  readonly differences: ReadonlyArray<Protocol.Difference>
+  readonly healed: ReadonlyArray<Protocol.Healed>
+}
+
+/**
+ * Compares what is stored under a map with a second reading of the source, all of it: chunks are read back and
+ * decoded, holes must still read as zeros. Damaged chunks are written anew where the source still has their content.
+ * Fails with `SourceChanged` when the source was touched meanwhile.
+ */
+export const compare = Effect.fn("compare")(function*(snapshot: Snapshot, map: ChunkMap.ChunkMap) {
+  const { directory } = yield* Repository
+  const blocks = yield* Blocks
+  const store = yield* ChunkStore
+  const progress = yield* Progress
+  const { content } = snapshot
+  const differences: Array<Protocol.Difference> = []
+  const healed: Array<Protocol.Healed> = []
+  const folders = new Set<string>()
+
+  // holes on both sides are equal unread; a hole of the map that may hold data now is read
+  const extents = yield* content.dataExtents
+  const indexes = [...indexesToCompare(map, extents)]
+  yield* progress.start("verifying", indexes.reduce((sum, index) => sum + ChunkMap.chunkLength(map, index), 0))
+  yield* forEachBatch(map, indexes, (batch) =>
+    blocks.compare({
+      ...batch,
+      repository: directory,
+      source: content.path,
+      ids: idsOf(map, batch.indexes),
+      evidence: Math.max(0, MAX_EVIDENCE - differences.length)
+    }).pipe(
+      Effect.map((compared) => {
+        differences.push(...compared.differences)
+        healed.push(...compared.healed)
+        for (const folder of compared.folders) folders.add(folder)
+      }),
+      Effect.zipRight(progress.advance(bytesOf(batch)))
+    ))
+  yield* store.sync([...folders])
+  // differences say more than the times of the file
+  if (differences.length === 0) yield* content.unchanged
+  return { compared: map.size, of: map.size, differences, healed } satisfies CompareReport
+})
+
+/** Chunks that are stored or that lie where the source may hold data, ascending. */
+function* indexesToCompare(map: ChunkMap.ChunkMap, extents: ReadonlyArray<Extent.Extent>): Generator<number> {
+  const withData = Extent.chunkIndexes(Extent.clip(extents, map.size), map.chunkSize)
+  let next = withData.next()
+  for (let index = 0; index < ChunkMap.count(map); index++) {
+    const data = next.done !== true && next.value === index
+    if (data) next = withData.next()
+    if (data || !ChunkMap.isHole(map, index)) yield index
+  }
+}

@@ -1,0 +1,38 @@
+import * as Effect from "effect/Effect"
+import * as ChunkMap from "../domain/ChunkMap.ts"
+import * as Extent from "../domain/Extent.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
+import { Repository } from "../repository/Repository.ts"
+import { selectOne } from "./select.ts"
+
+/** Where two revisions differ, to the chunk. Sizes and ranges in bytes. */
+export interface DiffReport {
+  readonly from: RevisionId
+  readonly to: RevisionId
+  readonly fromSize: number
+  readonly toSize: number
+  readonly ranges: ReadonlyArray<Extent.Extent>
+  /** Bytes of all ranges. */
+  readonly bytes: number
+}
+
+/**
+ * The byte ranges in which two revisions differ, from their maps alone: no chunk is read. Fails with `NotOneRevision`,
+ * `MapUnusable` and what selecting fails with.
+ */
+export const diff = Effect.fn("diff")(function*(from: string, to: string) {
+  const repository = yield* Repository
+  const older = yield* selectOne(from)
+  const newer = yield* selectOne(to)
+  const a = yield* repository.readMap(older)
+  const b = yield* repository.readMap(newer)
+  const ranges = ChunkMap.diff(a, b)
+  return {
+    from: older.id,
+    to: newer.id,
+    fromSize: a.size,
+    toSize: b.size,
+    ranges,
+    bytes: Extent.totalLength(ranges)
+  } satisfies DiffReport
+})

@@ -1,0 +1,36 @@
+import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Revision } from "../domain/Revision.ts"
+import * as Trust from "../domain/Trust.ts"
+import * as locks from "../repository/locks.ts"
+import { Repository } from "../repository/Repository.ts"
+import { select, type Selection } from "./select.ts"
+
+/**
+ * Distrusts revisions by hand: nothing builds on them until `verify` has read them, and they do not count for
+ * retention or monitoring. Gives back those that were trusted before. Fails with `LockHeld`, `IoError` and what
+ * selecting fails with.
+ */
+export const distrust = Effect.fn("distrust")(function*(options: {
+  readonly revisions: Selection
+  /** Only revisions made at or after this instant. */
+  readonly from: DateTime.Utc | undefined
+  /** Only revisions made before this instant. */
+  readonly until: DateTime.Utc | undefined
+  readonly wait: Duration.Duration
+}) {
+  yield* locks.forEdit(options.wait)
+  const repository = yield* Repository
+  const at = yield* DateTime.now
+  const distrusted: Array<Revision> = []
+  for (const revision of yield* select(options.revisions)) {
+    if (!revision.isTrusted || !revision.isComplete) continue
+    if (options.from !== undefined && DateTime.lessThan(revision.timestamp, options.from)) continue
+    if (options.until !== undefined && DateTime.greaterThanOrEqualTo(revision.timestamp, options.until)) continue
+    const after = Trust.distrust(revision, { reason: "manual", at })
+    yield* repository.publish(after)
+    distrusted.push(after)
+  }
+  return distrusted
+}, Effect.scoped)

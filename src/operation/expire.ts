@@ -1,0 +1,45 @@
+import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Schedule } from "../domain/JobConfig.ts"
+import * as Retention from "../domain/Retention.ts"
+import * as Revision from "../domain/Revision.ts"
+import * as locks from "../repository/locks.ts"
+import { Repository } from "../repository/Repository.ts"
+
+/** What retention decides about each revision, oldest first, with the reason. */
+export interface ExpireReport {
+  readonly decisions: ReadonlyArray<Retention.Decision>
+}
+
+/**
+ * Applies retention: takes tags from revisions that are beyond what the schedule keeps, and removes revisions that have
+ * none left. Never the newest trusted one. Fails with `LockHeld`, `RepositoryMissing`, `IoError`.
+ */
+export const expire = Effect.fn("expire")(function*(options: {
+  readonly schedule: Schedule
+  /** Only tells what would be done. */
+  readonly dryRun: boolean
+  /** Also lets go of tags that no schedule knows. */
+  readonly unknownTags: boolean
+  readonly wait: Duration.Duration
+}) {
+  if (!options.dryRun) yield* locks.forEdit(options.wait)
+  const repository = yield* Repository
+  const history = yield* repository.history
+  const decisions = Retention.decide({
+    schedule: options.schedule,
+    revisions: history.complete,
+    now: yield* DateTime.now,
+    unknownTags: options.unknownTags ? "remove" : "keep"
+  })
+  if (!options.dryRun) {
+    for (const decision of decisions) {
+      if (decision._tag === "remove") yield* repository.remove(decision.revision.id)
+      else if (decision._tag === "untag") {
+        yield* repository.publish(Revision.update(decision.revision, { tags: decision.tags }))
+      }
+    }
+  }
+  return { decisions } satisfies ExpireReport
+}, Effect.scoped)

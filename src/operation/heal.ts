@@ -1,0 +1,98 @@
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as ChunkMap from "../domain/ChunkMap.ts"
+import type { Revision } from "../domain/Revision.ts"
+import * as Trust from "../domain/Trust.ts"
+import type { History } from "../repository/History.ts"
+import { now } from "../repository/now.ts"
+import { Repository } from "../repository/Repository.ts"
+import type { Snapshot } from "../source/Source.ts"
+import { Blocks } from "../store/Blocks.ts"
+import { ChunkStore } from "../store/ChunkStore.ts"
+import { forEachBatch, idsOf } from "./batch.ts"
+
+/** A damaged revision and where in its image the bad chunks lie. */
+interface Patient {
+  readonly revision: Revision
+  readonly map: ChunkMap.ChunkMap
+  readonly indexes: ReadonlyArray<number>
+}
+
+/** Revisions that `verify` found damaged, as far as their maps can be read. */
+const patients = Effect.fnUntraced(function*(history: History) {
+  const repository = yield* Repository
+  const found: Array<Patient> = []
+  for (const revision of history.complete) {
+    if (revision.distrust?.reason !== "damaged" || revision.distrust.chunks.length === 0) continue
+    const map = yield* Effect.either(repository.readMap(revision))
+    if (Either.isLeft(map)) continue
+    const bad = new Set(revision.distrust.chunks)
+    const indexes: Array<number> = []
+    for (let index = 0; index < ChunkMap.count(map.right); index++) {
+      const id = ChunkMap.idAt(map.right, index)
+      if (id !== undefined && bad.has(id)) indexes.push(index)
+    }
+    found.push({ revision, map: map.right, indexes })
+  }
+  return found
+})
+
+/**
+ * Stores the damaged and missing chunks of distrusted revisions again, as far as the source still has their content at
+ * the same place. Changes no revision: `retrust` does, when all is whole.
+ */
+export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snapshot) {
+  const { directory } = yield* Repository
+  const blocks = yield* Blocks
+  const store = yield* ChunkStore
+  const healed = new Set<string>()
+  const folders = new Set<string>()
+  for (const { indexes, map } of yield* patients(history)) {
+    const open = indexes.filter((index) => !healed.has(ChunkMap.idAt(map, index) ?? ""))
+    yield* forEachBatch(map, open, (batch) =>
+      Effect.map(
+        blocks.heal({
+          ...batch,
+          repository: directory,
+          source: snapshot.content.path,
+          ids: idsOf(map, batch.indexes)
+        }),
+        (result) => {
+          for (const id of result.healed) healed.add(id)
+          for (const folder of result.folders) folders.add(folder)
+        }
+      ))
+  }
+  if (healed.size > 0) {
+    yield* store.sync([...folders])
+    yield* Effect.logInfo(`${healed.size} damaged chunks were stored again from the source`)
+  }
+  return healed.size
+})
+
+/**
+ * Reads the chunks again for which revisions are distrusted as damaged; a revision whose chunks are all good again
+ * becomes verified. Returns those revisions as they are now. Needs the lock of a backup.
+ */
+export const retrust = Effect.fn("retrust")(function*(history: History) {
+  const repository = yield* Repository
+  const blocks = yield* Blocks
+  const whole: Array<Revision> = []
+  for (const { indexes, map, revision } of yield* patients(history)) {
+    const good = new Set<string>(indexes.map((index) => ChunkMap.idAt(map, index) ?? ""))
+    yield* forEachBatch(map, indexes, (batch) =>
+      Effect.map(
+        blocks.check({ ...batch, repository: repository.directory, ids: idsOf(map, batch.indexes) }),
+        (checked) => {
+          for (const chunk of checked.bad) good.delete(chunk.id)
+        }
+      ))
+    // a chunk listed as bad that the map does not name is a contradiction, and no ground for trust
+    const trusted = Trust.heal(revision, yield* now, (chunk) => good.has(chunk))
+    if (!trusted.isTrusted) continue
+    yield* repository.publish(trusted)
+    yield* Effect.logInfo(`revision ${revision.id} is whole again`)
+    whole.push(trusted)
+  }
+  return whole
+})

@@ -1,0 +1,122 @@
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ChunkId from "../domain/ChunkId.ts"
+import * as IdSet from "../domain/IdSet.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
+import * as Durable from "../platform/Durable.ts"
+import * as Files from "../platform/Files.ts"
+import { isTemporary } from "../platform/temporaryName.ts"
+import type { History } from "../repository/History.ts"
+import * as locks from "../repository/locks.ts"
+import { Repository } from "../repository/Repository.ts"
+import { ChunkStore, fileName } from "../store/ChunkStore.ts"
+
+/** What a revision needs cannot be known, so nothing may be removed. */
+export class PurgeBlocked extends Data.TaggedError("PurgeBlocked")<{
+  readonly problem: string
+  /** The revision that would have to go, when it is one. */
+  readonly revision: RevisionId | undefined
+}> {
+  override get message() {
+    const way = this.revision === undefined ? "" : `; backy forget -r ${this.revision} gives that revision up`
+    return `nothing was purged, since it is unknown which chunks are still needed: ${this.problem}${way}`
+  }
+}
+
+/** What was removed, or with a dry run would be. */
+export interface PurgeReport {
+  readonly chunks: number
+  /** Bytes that their files take. */
+  readonly bytes: number
+  /** Temporary files of killed runs. */
+  readonly leftovers: number
+  /** Maps that no revision goes with. */
+  readonly maps: number
+  /** Chunks that kept revisions name. */
+  readonly kept: number
+  /** Files in the chunk folders that are not backy's; they are left alone. */
+  readonly unknown: number
+}
+
+/**
+ * Removes the chunks that no kept revision names, and what killed runs left. Needs no space. Fails with `PurgeBlocked`
+ * when a map cannot be read, `LockHeld`, `RepositoryMissing`, `IoError`; an interrupted purge has removed nothing that
+ * is needed, and the next one goes on.
+ */
+export const purge = Effect.fn("purge")(function*(options: {
+  /** Only tells what would be removed. */
+  readonly dryRun: boolean
+  readonly wait: Duration.Duration
+}) {
+  const repository = yield* Repository
+  if (!options.dryRun) yield* locks.forPurge(options.wait)
+  const history = yield* repository.history
+  const { orphans, references } = yield* mark(history)
+  const metadata = yield* metadataLeftovers
+  // what made revisions vanish must be durable before what they named goes
+  if (!options.dryRun) yield* Durable.syncDirectory(repository.directory)
+  const swept = yield* sweep(references, options.dryRun)
+  if (!options.dryRun) {
+    yield* Effect.forEach(orphans, (id) => repository.removeMap(id), { discard: true })
+    yield* Effect.forEach(metadata, (name) => Files.removeIfPresent(`${repository.directory}/${name}`), {
+      discard: true
+    })
+  }
+  return {
+    ...swept,
+    leftovers: swept.leftovers + metadata.length,
+    maps: orphans.length,
+    kept: references.size
+  } satisfies PurgeReport
+}, Effect.scoped)
+
+/** All ids that any map names, whether or not its revision can be read, and the maps that no revision goes with. */
+const mark = Effect.fnUntraced(function*(history: History) {
+  const repository = yield* Repository
+  const references = IdSet.make()
+  const orphans: Array<RevisionId> = []
+  const maps = new Set(yield* repository.mapIds)
+  for (const revision of history.complete) {
+    if (!maps.has(revision.id)) {
+      return yield* new PurgeBlocked({
+        problem: `revision ${revision.id} has no chunk map`,
+        revision: revision.id
+      })
+    }
+  }
+  const names = new Set(yield* Files.list(repository.directory))
+  for (const id of maps) {
+    if (!names.has(`${id}.rev`)) {
+      orphans.push(id)
+      continue
+    }
+    const map = yield* Effect.catchTag(
+      repository.readMapFile(id),
+      "MapUnusable",
+      (error) => new PurgeBlocked({ problem: error.message, revision: id })
+    )
+    for (let offset = 0; offset < map.ids.length; offset += ChunkId.BYTES) references.add(map.ids, offset)
+  }
+  return { orphans, references }
+})
+
+const metadataLeftovers = Effect.gen(function*() {
+  const { directory } = yield* Repository
+  return (yield* Files.list(directory)).filter(isTemporary)
+})
+
+const sweep = Effect.fnUntraced(function*(references: IdSet.IdSet, dryRun: boolean) {
+  const store = yield* ChunkStore
+  const totals = { chunks: 0, bytes: 0, leftovers: 0, unknown: 0 }
+  for (const folder of yield* store.folders) {
+    const { chunks, leftovers, unknown } = yield* store.list(folder)
+    const unneeded = chunks.filter((id) => !references.has(ChunkId.toBytes(id), 0)).map(fileName)
+    totals.bytes += yield* store.sizeOf(folder, unneeded)
+    if (!dryRun) yield* store.remove(folder, [...unneeded, ...leftovers])
+    totals.chunks += unneeded.length
+    totals.leftovers += leftovers.length
+    totals.unknown += unknown.length
+  }
+  return totals
+})

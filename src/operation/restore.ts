@@ -1,0 +1,179 @@
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as ChunkMap from "../domain/ChunkMap.ts"
+import * as Extent from "../domain/Extent.ts"
+import type { Revision } from "../domain/Revision.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
+import * as History from "../repository/History.ts"
+import * as locks from "../repository/locks.ts"
+import { Repository } from "../repository/Repository.ts"
+import type * as Protocol from "../store/BlockProtocol.ts"
+import { Blocks } from "../store/Blocks.ts"
+import { batches, bytesOf, forEachBatch, idsOf } from "./batch.ts"
+import { Output } from "./Output.ts"
+import { Progress } from "./Progress.ts"
+import { openTarget, type TargetFile } from "./restoreTarget.ts"
+import { selectOne } from "./select.ts"
+
+/** Where the image goes: a path, or standard output. */
+export type Target = { readonly _tag: "Path"; readonly path: string } | { readonly _tag: "Output" }
+
+/** A part of the image that could not be restored. Bytes. */
+export interface Lost extends Extent.Extent {
+  readonly chunk: string
+  readonly why: string
+}
+
+/** What was restored; `size` and `written` in bytes. */
+export interface RestoreReport {
+  readonly revision: RevisionId
+  readonly size: number
+  readonly written: number
+}
+
+/** Chunks are missing, damaged or unreadable. With `salvaged` everything else was written. */
+export class RestoreIncomplete extends Data.TaggedError("RestoreIncomplete")<{
+  readonly revision: RevisionId
+  readonly lost: ReadonlyArray<Lost>
+  readonly salvaged: boolean
+}> {
+  override get message() {
+    const bytes = Extent.totalLength(this.lost)
+    const [first] = this.lost
+    const where = first === undefined ? "" : ` (chunk ${first.chunk} ${first.why}, image bytes ${first.offset} to ` +
+      `${first.offset + first.length - 1})`
+    return this.salvaged
+      ? `revision ${this.revision} was restored except for ${bytes} bytes, which are zeros now`
+      : `revision ${this.revision} cannot be restored whole${where}; --salvage restores all the rest`
+  }
+}
+
+/** The revision was never completed, so there is nothing whole to restore. */
+export class RevisionIncomplete extends Data.TaggedError("RevisionIncomplete")<{ readonly id: RevisionId }> {
+  override get message() {
+    return `revision ${this.id} was never completed and cannot be restored`
+  }
+}
+
+/**
+ * Writes a revision's image to a target, every byte checked against its hash. Succeeds only when all of it is durably
+ * there; nothing old remains in the target. Fails with `TargetRefused` before a byte is written, `RestoreIncomplete`,
+ * `MapUnusable`, `OutputClosed`, `LockHeld`, `IoError` and what selecting a revision fails with.
+ */
+export const restore = Effect.fn("restore")(function*(options: {
+  readonly revision: string
+  readonly target: Target
+  /** Allows to overwrite a file that is not empty. */
+  readonly force: boolean
+  /** Leaves zeros where chunks are lost and goes on. */
+  readonly salvage: boolean
+  readonly wait: Duration.Duration
+}) {
+  yield* locks.forReading(options.wait)
+  const repository = yield* Repository
+  const revision = yield* selectOne(options.revision)
+  if (!revision.isComplete) return yield* new RevisionIncomplete({ id: revision.id })
+  yield* warnIfDistrusted(revision)
+  const map = yield* repository.readMap(revision)
+  const { lost, written } = options.target._tag === "Output"
+    ? yield* toOutput(revision.id, map, options.salvage)
+    : yield* toFile(revision.id, map, options.target.path, options)
+  if (lost.length > 0) {
+    lost.sort((a, b) => a.offset - b.offset)
+    return yield* new RestoreIncomplete({ revision: revision.id, lost, salvaged: true })
+  }
+  return { revision: revision.id, size: map.size, written } satisfies RestoreReport
+}, Effect.scoped)
+
+const warnIfDistrusted = Effect.fnUntraced(function*(revision: Revision) {
+  if (revision.isTrusted) return
+  const { history } = yield* Repository
+  const trusted = History.newestTrusted(yield* history)
+  yield* Effect.logWarning(
+    `revision ${revision.id} is distrusted; ` +
+      (trusted === undefined ? "no trusted one exists" : `the newest trusted one is ${trusted.id}`)
+  )
+})
+
+const lostOf = (map: ChunkMap.ChunkMap, bad: ReadonlyArray<Protocol.BadChunk>): Array<Lost> =>
+  bad.map(({ id, index, why }) => ({
+    offset: index * map.chunkSize,
+    length: ChunkMap.chunkLength(map, index),
+    chunk: id,
+    why
+  }))
+
+/** Without salvage the first lost chunk ends it. */
+const accept = (revision: RevisionId, lost: ReadonlyArray<Lost>, salvage: boolean) =>
+  lost.length > 0 && !salvage ? new RestoreIncomplete({ revision, lost, salvaged: false }) : Effect.void
+
+const toFile = (
+  revision: RevisionId,
+  map: ChunkMap.ChunkMap,
+  path: string,
+  options: { readonly force: boolean; readonly salvage: boolean }
+) =>
+  openTarget({ path, size: map.size, force: options.force }, (target) => write(revision, map, target, options.salvage))
+
+const write = Effect.fnUntraced(function*(
+  revision: RevisionId,
+  map: ChunkMap.ChunkMap,
+  target: TargetFile,
+  salvage: boolean
+) {
+  const { directory } = yield* Repository
+  const blocks = yield* Blocks
+  const progress = yield* Progress
+  const lost: Array<Lost> = []
+  let written = 0
+  const indexes = Array.from({ length: ChunkMap.count(map) }, (_, index) => index)
+    .filter((index) => target.zeros === "write" || !ChunkMap.isHole(map, index))
+  yield* progress.start("restoring", indexes.reduce((sum, index) => sum + ChunkMap.chunkLength(map, index), 0))
+  yield* forEachBatch(map, indexes, (batch) =>
+    Effect.gen(function*() {
+      const restored = yield* blocks.restore({
+        ...batch,
+        repository: directory,
+        target: target.path,
+        ids: idsOf(map, batch.indexes),
+        zeros: target.zeros
+      })
+      written += restored.written
+      const missing = lostOf(map, restored.bad)
+      lost.push(...missing)
+      yield* accept(revision, missing, salvage)
+      yield* progress.advance(bytesOf(batch))
+    }))
+  return { lost, written }
+})
+
+const toOutput = Effect.fnUntraced(function*(revision: RevisionId, map: ChunkMap.ChunkMap, salvage: boolean) {
+  const { directory } = yield* Repository
+  const blocks = yield* Blocks
+  const output = yield* Output
+  const progress = yield* Progress
+  const lost: Array<Lost> = []
+  yield* progress.start("restoring", map.size)
+  const all = Array.from({ length: ChunkMap.count(map) }, (_, index) => index)
+  yield* Stream.fromIterable(batches(map, all)).pipe(
+    Stream.rechunk(1),
+    // read ahead in parallel, written in order
+    Stream.mapEffect((batch) =>
+      Effect.map(
+        blocks.read({ ...batch, repository: directory, ids: idsOf(map, batch.indexes) }),
+        (read) => ({ ...read, lost: lostOf(map, read.bad) })
+      ), { concurrency: blocks.parallelism }),
+    Stream.runForEach((read) =>
+      Effect.gen(function*() {
+        yield* accept(revision, read.lost, salvage)
+        lost.push(...read.lost)
+        yield* output.write(read.bytes)
+        yield* progress.advance(read.bytes.byteLength)
+      })
+    )
+  )
+  yield* output.finish
+  return { lost, written: map.size }
+})

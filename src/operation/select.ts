@@ -1,0 +1,43 @@
+import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import type { Revision } from "../domain/Revision.ts"
+import * as RevisionSpec from "../domain/RevisionSpec.ts"
+import { Repository } from "../repository/Repository.ts"
+
+/** Which revisions an operation acts on: a spec as the user writes it (docs: revision specs). */
+export type Selection = string
+
+/** Exactly one revision was wanted. */
+export class NotOneRevision extends Data.TaggedError("NotOneRevision")<{
+  readonly spec: string
+  readonly count: number
+}> {
+  override get message() {
+    return this.count === 0
+      ? `-r ${this.spec}: no revision fits (backy status lists them)`
+      : `-r ${this.spec}: ${this.count} revisions fit, and exactly one is wanted`
+  }
+}
+
+/**
+ * The revisions that a spec names, in the order it gives. Dates are local. Fails with `SpecInvalid`, `SpecFailed`,
+ * `RepositoryMissing`, `IoError`.
+ */
+export const select = Effect.fn("select")(function*(spec: Selection) {
+  const repository = yield* Repository
+  const parsed = yield* RevisionSpec.parse(spec)
+  const history = yield* repository.history
+  const revisions = [...history.complete, ...history.incomplete]
+  return yield* RevisionSpec.select(parsed, revisions, { zone: DateTime.zoneMakeLocal() })
+})
+
+/** Like {@link select}, but for exactly one revision. */
+export const selectOne = Effect.fn("selectOne")(function*(spec: Selection) {
+  const revisions = yield* select(spec)
+  const [revision] = revisions
+  if (revision === undefined || revisions.length > 1) {
+    return yield* new NotOneRevision({ spec, count: revisions.length })
+  }
+  return revision satisfies Revision
+})

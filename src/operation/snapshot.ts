@@ -1,0 +1,13 @@
+import * as Effect from "effect/Effect"
+import type { RevisionId } from "../domain/RevisionId.ts"
+import { Source } from "../source/Source.ts"
+
+/**
+ * Takes a snapshot of the source for a revision; it is let go with the scope. Fails with `SourceNotReady` before
+ * anything is made.
+ */
+export const snapshot = Effect.fn("snapshot")(function*(id: RevisionId) {
+  const source = yield* Source
+  yield* source.check
+  return yield* source.snapshot(id)
+})

@@ -1,0 +1,71 @@
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Schedule } from "../domain/JobConfig.ts"
+import * as Revision from "../domain/Revision.ts"
+import * as Tag from "../domain/Tag.ts"
+import * as locks from "../repository/locks.ts"
+import { Repository } from "../repository/Repository.ts"
+import { select, type Selection } from "./select.ts"
+
+/** No schedule makes these tags, so no schedule would ever let them expire. */
+export class TagsUnknown extends Data.TaggedError("TagsUnknown")<{
+  readonly unknown: ReadonlyArray<string>
+  readonly known: ReadonlyArray<string>
+}> {
+  override get message() {
+    return `unknown tags: ${this.unknown.join(", ")} (the schedule has ${this.known.join(", ") || "none"}; ` +
+      `${Tag.MANUAL}… marks a backup made by hand, -f takes any tag)`
+  }
+}
+
+/** Fails with `TagsUnknown` unless the schedule knows each tag or it is a `manual:` one. */
+export const requireKnownTags = (
+  tags: ReadonlyArray<string>,
+  schedule: Schedule
+): Effect.Effect<void, TagsUnknown> => {
+  const known = Object.keys(schedule)
+  const unknown = tags.filter((tag) => !Tag.isManual(tag) && !known.includes(tag))
+  return unknown.length === 0 ? Effect.void : new TagsUnknown({ unknown, known })
+}
+
+/** How the tags given relate to those that are there. */
+export type TagChange = "set" | "add" | "remove"
+
+const changed = (current: ReadonlyArray<string>, change: TagChange, tags: ReadonlyArray<string>) => {
+  switch (change) {
+    case "set":
+      return tags
+    case "add":
+      return [...current, ...tags]
+    case "remove":
+      return current.filter((tag) => !tags.includes(tag))
+  }
+}
+
+/**
+ * Changes the tags of some revisions and gives those back that are different now. Fails with `TagsUnknown` before
+ * anything is changed, `LockHeld`, `IoError` and what selecting fails with.
+ */
+export const tags = Effect.fn("tags")(function*(options: {
+  readonly revisions: Selection
+  readonly change: TagChange
+  readonly tags: ReadonlyArray<string>
+  /** What is allowed; without it (or with `remove`) every tag is. */
+  readonly schedule: Schedule | undefined
+  readonly wait: Duration.Duration
+}) {
+  if (options.change !== "remove" && options.schedule !== undefined) {
+    yield* requireKnownTags(options.tags, options.schedule)
+  }
+  yield* locks.forEdit(options.wait)
+  const repository = yield* Repository
+  const edited: Array<Revision.Revision> = []
+  for (const revision of yield* select(options.revisions)) {
+    const after = Revision.update(revision, { tags: changed(revision.tags, options.change, options.tags) })
+    if (after.tags.join() === revision.tags.join()) continue
+    yield* repository.publish(after)
+    edited.push(after)
+  }
+  return edited
+}, Effect.scoped)

@@ -1,0 +1,225 @@
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as ChunkId from "../domain/ChunkId.ts"
+import * as ChunkMap from "../domain/ChunkMap.ts"
+import * as IdSet from "../domain/IdSet.ts"
+import type { Revision } from "../domain/Revision.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
+import * as Trust from "../domain/Trust.ts"
+import * as Durable from "../platform/Durable.ts"
+import * as locks from "../repository/locks.ts"
+import { now } from "../repository/now.ts"
+import * as Quarantine from "../repository/Quarantine.ts"
+import { Repository } from "../repository/Repository.ts"
+import type * as Protocol from "../store/BlockProtocol.ts"
+import { Blocks } from "../store/Blocks.ts"
+import * as ChunkFile from "../store/chunkFile.ts"
+import { maxFrameLength } from "../store/codec.ts"
+import { forEachBatch, idsOf } from "./batch.ts"
+import { MAX_EVIDENCE } from "./compare.ts"
+import { Progress } from "./Progress.ts"
+import { select, type Selection } from "./select.ts"
+
+/** What was found out about one revision. `unreadable`: I/O errors, which prove nothing about the content. */
+export interface Verdict {
+  readonly revision: RevisionId
+  readonly state: "verified" | "damaged" | "unreadable" | "map-unusable" | "source-mismatch"
+  /** Byte ranges of the image that are lost, and why. */
+  readonly lost: ReadonlyArray<{ readonly offset: number; readonly length: number; readonly why: string }>
+  readonly reason?: string
+}
+
+/** The outcome of a verification. */
+export interface VerifyReport {
+  readonly verdicts: ReadonlyArray<Verdict>
+  /** Distinct chunks that were read, and their bytes before compression. */
+  readonly chunks: number
+  readonly bytes: number
+}
+
+/** `verify` found damage. Nothing was deleted; the report says what is lost. */
+export class DamageFound extends Data.TaggedError("DamageFound")<{ readonly report: VerifyReport }> {
+  override get message() {
+    const bad = this.report.verdicts.filter(({ state }) => state !== "verified" && state !== "source-mismatch")
+    return `${bad.length} of ${this.report.verdicts.length} revisions are not whole: ` +
+      `${bad.map(({ revision, state }) => `${revision} (${state})`).join(", ")}; ` +
+      "the next backup stores again what the source still has, backy restore --salvage saves the rest"
+  }
+}
+
+interface Examined {
+  readonly revision: Revision
+  readonly map: Either.Either<ChunkMap.ChunkMap, { readonly message: string }>
+}
+
+/**
+ * Reads what is stored for some revisions again and checks it against its hashes: every chunk once, however many
+ * revisions name it. Destroys nothing. Whole revisions become verified; revisions with damaged or missing chunks become
+ * distrusted, all of them that name such a chunk. Fails with `DamageFound` when anything is not whole, `LockHeld` when
+ * the result could not be recorded, `NoSuchRevision`, `RepositoryMissing`, `IoError`.
+ */
+export const verify = Effect.fn("verify")(function*(options: {
+  readonly revisions: Selection
+  readonly wait: Duration.Duration
+}) {
+  const found = yield* Effect.scoped(Effect.gen(function*() {
+    yield* locks.forReading(options.wait)
+    return yield* examine(yield* select(options.revisions))
+  }))
+  const report = yield* Effect.scoped(Effect.gen(function*() {
+    yield* locks.forBackup(options.wait)
+    return yield* recordFindings(found)
+  }))
+  if (report.verdicts.some(({ state }) => state !== "verified" && state !== "source-mismatch")) {
+    return yield* new DamageFound({ report })
+  }
+  return report
+})
+
+const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) {
+  const repository = yield* Repository
+  const blocks = yield* Blocks
+  const progress = yield* Progress
+  const examined = yield* Effect.forEach(
+    revisions,
+    (revision) => Effect.map(Effect.either(repository.readMap(revision)), (map): Examined => ({ revision, map }))
+  )
+  const seen = IdSet.make()
+  const bad = new Map<string, Protocol.BadChunk>()
+  let bytes = 0
+  for (const { map } of examined) {
+    if (Either.isLeft(map)) continue
+    const fresh: Array<number> = []
+    for (let index = 0; index < ChunkMap.count(map.right); index++) {
+      if (seen.add(map.right.ids, index * ChunkId.BYTES)) fresh.push(index)
+    }
+    yield* progress.start("checking", fresh.reduce((sum, index) => sum + ChunkMap.chunkLength(map.right, index), 0))
+    yield* forEachBatch(
+      map.right,
+      fresh,
+      (batch) =>
+        blocks.check({ ...batch, repository: repository.directory, ids: idsOf(map.right, batch.indexes) }).pipe(
+          Effect.flatMap((checked) => {
+            bytes += checked.good
+            for (const chunk of checked.bad) bad.set(chunk.id, chunk)
+            return progress.advance(checked.good)
+          })
+        )
+    )
+  }
+  return { examined, bad, bytes, chunks: seen.size }
+})
+
+/** With the locks held all is looked at once more: what was found may have been healed or removed meanwhile. */
+const recordFindings = Effect.fnUntraced(function*(found: Effect.Effect.Success<ReturnType<typeof examine>>) {
+  const repository = yield* Repository
+  const at = yield* now
+  const history = yield* repository.history
+  const bad = yield* stillBad(found)
+  const proven = new Set([...bad.values()].filter(({ state }) => state !== "unreadable").map(({ id }) => id))
+
+  if (proven.size > 0) {
+    yield* keepEvidence(bad, found.examined)
+    // revisions that were not asked for lose the same chunks
+    for (const revision of history.complete) {
+      const map = yield* Effect.either(repository.readMap(revision))
+      if (Either.isLeft(map)) continue
+      const chunks = [...proven].filter((id) => names(map.right, id))
+      if (chunks.length > 0) yield* repository.publish(Trust.distrust(revision, { reason: "damaged", at, chunks }))
+    }
+  }
+
+  const verdicts: Array<Verdict> = []
+  for (const { map, revision } of found.examined) {
+    const current = history.complete.find(({ id }) => id === revision.id)
+    if (current === undefined) continue
+    if (Either.isLeft(map)) {
+      verdicts.push({ revision: revision.id, state: "map-unusable", lost: [], reason: map.left.message })
+      yield* repository.publish(Trust.distrust(current, { reason: "damaged", at }))
+      continue
+    }
+    const lost = lostRanges(map.right, bad)
+    if (lost.length > 0) {
+      const damaged = lost.some(({ id }) => proven.has(id))
+      verdicts.push({ revision: revision.id, state: damaged ? "damaged" : "unreadable", lost })
+      continue
+    }
+    const verified = Trust.verify(current, at)
+    yield* repository.publish(verified)
+    verdicts.push({
+      revision: revision.id,
+      state: verified.trust === "verified" ? "verified" : "source-mismatch",
+      lost: []
+    })
+  }
+  return { verdicts, chunks: found.chunks, bytes: found.bytes } satisfies VerifyReport
+})
+
+const stillBad = Effect.fnUntraced(function*(found: Effect.Effect.Success<ReturnType<typeof examine>>) {
+  const { directory } = yield* Repository
+  const blocks = yield* Blocks
+  const bad = new Map<string, Protocol.BadChunk>()
+  for (const { map } of found.examined) {
+    if (Either.isLeft(map) || found.bad.size === 0) continue
+    const indexes = indexesOf(map.right, (id) => found.bad.has(id) && !bad.has(id))
+    yield* forEachBatch(
+      map.right,
+      indexes,
+      (batch) =>
+        Effect.map(
+          blocks.check({ ...batch, repository: directory, ids: idsOf(map.right, batch.indexes) }),
+          (checked) => {
+            for (const chunk of checked.bad) bad.set(chunk.id, chunk)
+          }
+        )
+    )
+  }
+  return bad
+})
+
+const indexesOf = (map: ChunkMap.ChunkMap, wanted: (id: ChunkId.ChunkId) => boolean): ReadonlyArray<number> => {
+  const indexes: Array<number> = []
+  for (let index = 0; index < ChunkMap.count(map); index++) {
+    const id = ChunkMap.idAt(map, index)
+    if (id !== undefined && wanted(id)) indexes.push(index)
+  }
+  return indexes
+}
+
+const names = (map: ChunkMap.ChunkMap, hex: string): boolean => indexesOf(map, (id) => id === hex).length > 0
+
+const lostRanges = (map: ChunkMap.ChunkMap, bad: ReadonlyMap<string, Protocol.BadChunk>) =>
+  bad.size === 0 ? [] : indexesOf(map, (id) => bad.has(id)).map((index) => {
+    const id = ChunkMap.idAt(map, index) ?? ""
+    return {
+      id,
+      offset: index * map.chunkSize,
+      length: ChunkMap.chunkLength(map, index),
+      why: bad.get(id)?.why ?? ""
+    }
+  })
+
+/** Copies the bad files; they stay in place until a good one is renamed over them. */
+const keepEvidence = Effect.fnUntraced(function*(
+  bad: ReadonlyMap<string, Protocol.BadChunk>,
+  examined: ReadonlyArray<Examined>
+) {
+  const { directory } = yield* Repository
+  const findings: Array<Quarantine.Finding> = []
+  for (const { id, state, why } of bad.values()) {
+    const path = ChunkFile.pathOf(directory, id)
+    // the first few files are evidence enough, and bounded
+    const raw = state === "damaged" && findings.length < MAX_EVIDENCE
+      ? yield* Effect.option(Durable.readSmall(path, maxFrameLength(ChunkMap.CHUNK_SIZE)))
+      : Option.none()
+    findings.push({ chunk: id, why, contents: Option.toArray(raw) })
+  }
+  yield* Quarantine.record({
+    kind: "damaged",
+    revision: examined.map(({ revision }) => revision.id).join(" "),
+    findings
+  })
+})
