@@ -1,0 +1,61 @@
+/** Everything real: the only place where live layers meet. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { availableParallelism } from "node:os"
+import type { Globals, Services } from "./cli/Cli.ts"
+import * as Progress from "./cli/progress.ts"
+import type { Screen } from "./cli/Screen.ts"
+import * as Stdout from "./cli/Stdout.ts"
+import * as Config from "./config/Config.ts"
+import { defaults, type Settings } from "./config/Settings.ts"
+import * as Logging from "./logging.ts"
+import type { IoError } from "./platform/IoError.ts"
+import * as BlockFile from "./platform/nodeBlockFile.ts"
+import * as FileLock from "./platform/nodeFileLock.ts"
+import * as Repository from "./repository/Repository.ts"
+import * as Blocks from "./store/Blocks.ts"
+import * as ChunkStore from "./store/ChunkStore.ts"
+
+/** What this process talks through. */
+export interface Streams {
+  readonly stdout: Stdout.Stdout
+  readonly screen: Screen
+}
+
+/** Worker threads: as the environment says, or the repository's config, or one for each processor. */
+const workers = (settings: Settings): number => {
+  const wanted = Number(process.env.BACKY_WORKERS)
+  return Number.isSafeInteger(wanted) && wanted > 0 ? Math.min(wanted, 256) : settings.workers ?? availableParallelism()
+}
+
+/** The block loops as the repository's config wants them. It may have none: whoever needs it says so. */
+const blocks = (directory: string) =>
+  Layer.unwrapEffect(Effect.map(
+    Effect.orElseSucceed(Effect.map(Config.loadRepository(directory), ({ settings }) => settings), (): Settings => ({})),
+    (settings) =>
+      Blocks.layer({
+        workers: workers(settings),
+        level: settings.compressionLevel ?? defaults.compressionLevel,
+        entry: Blocks.workerEntry
+      })
+  ))
+
+/** backy over the real system, for one command. */
+export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Services, IoError> => {
+  const { directory, log, verbose } = globals
+  const logging = Logging.layer({ file: log, verbose, stderr: streams.screen.line })
+  const progress = Progress.layer({ screen: streams.screen, log: log !== undefined })
+  const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
+  const store = Layer.provideMerge(ChunkStore.layerFile(directory), blocks(directory))
+  return Layer.mergeAll(
+    Repository.layer(directory),
+    store,
+    FileLock.layer,
+    Stdout.layer(streams.stdout)
+  ).pipe(
+    Layer.provideMerge(files),
+    Layer.provideMerge(progress),
+    Layer.provideMerge(logging)
+  )
+}

@@ -1,0 +1,198 @@
+/** The command line: global options, the commands, and how all of it ends. */
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import * as PlatformTerminal from "@effect/platform/Terminal"
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { resolve } from "node:path"
+import { stripVTControlCharacters } from "node:util"
+import pkg from "../../package.json" with { type: "json" }
+import type * as Port from "../operation/Output.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
+import type { FileLock } from "../platform/FileLock.ts"
+import type { Repository } from "../repository/Repository.ts"
+import type { Blocks } from "../store/Blocks.ts"
+import type { ChunkStore } from "../store/ChunkStore.ts"
+import * as Argv from "./argv.ts"
+import { command as backup } from "./backup.ts"
+import { command as diff } from "./diff.ts"
+import { command as distrust } from "./distrust.ts"
+import { ending, EXIT, type KnownError } from "./exit.ts"
+import { command as expire } from "./expire.ts"
+import { command as find } from "./find.ts"
+import { command as forget } from "./forget.ts"
+import * as Help from "./help.ts"
+import { command as init } from "./init.ts"
+import * as Output from "./output.ts"
+import { command as purge } from "./purge.ts"
+import * as Reports from "./reports.ts"
+import { command as restore } from "./restore.ts"
+import { command as status } from "./status.ts"
+import * as Tags from "./tags.ts"
+import { Terminal } from "./Terminal.ts"
+import { command as verify } from "./verify.ts"
+
+/** What the global options say. */
+export interface Globals {
+  /** The command that is run. */
+  readonly command: string
+  /** Absolute path of the repository. */
+  readonly directory: string
+  /** Absolute path of the log file. */
+  readonly log: string | undefined
+  readonly verbose: boolean
+}
+
+/** What the commands work with. */
+export type Services =
+  | BlockFile
+  | Blocks
+  | ChunkStore
+  | FileLock
+  | FileSystem.FileSystem
+  | Port.Output
+  | Repository
+
+const root = Command.make("backy", {
+  verbose: Options.boolean("verbose").pipe(
+    Options.withAlias("v"),
+    Options.withDescription("Say more, and with an error its cause.")
+  ),
+  log: Options.text("log").pipe(
+    Options.withAlias("l"),
+    Options.withPseudoName("LOGFILE"),
+    Options.withDescription("Append log lines to this file instead of printing them to standard error."),
+    Options.optional
+  ),
+  directory: Options.text("directory").pipe(
+    Options.withAlias("b"),
+    Options.withPseudoName("DIR"),
+    Options.withDescription("The repository. Default: the current directory."),
+    Options.withDefault(".")
+  )
+}).pipe(Command.withDescription("Block-based backup and restore of virtual machine images."))
+
+const { add, remove, set } = Tags.subcommands
+const { delete: deleteReport, list, show } = Reports.subcommands
+
+const backy = Command.withSubcommands(root, [
+  init,
+  backup,
+  restore,
+  status,
+  find,
+  verify,
+  distrust,
+  forget,
+  Command.withSubcommands(Tags.group, [set, add, remove]),
+  expire,
+  diff,
+  purge,
+  Command.withSubcommands(Reports.group, [list, show, deleteReport])
+])
+
+/** All words of the command line; a test compares it with the commands. */
+export const grammar = Argv.grammar(root, {
+  init: Argv.grammar(init),
+  backup: Argv.grammar(backup),
+  restore: Argv.grammar(restore),
+  status: Argv.grammar(status),
+  find: Argv.grammar(find),
+  verify: Argv.grammar(verify),
+  distrust: Argv.grammar(distrust),
+  forget: Argv.grammar(forget),
+  tags: Argv.grammar(Tags.group, {
+    set: Argv.grammar(set),
+    add: Argv.grammar(add),
+    remove: Argv.grammar(remove)
+  }),
+  expire: Argv.grammar(expire),
+  diff: Argv.grammar(diff),
+  purge: Argv.grammar(purge),
+  reports: Argv.grammar(Reports.group, {
+    list: Argv.grammar(list),
+    show: Argv.grammar(show),
+    delete: Argv.grammar(deleteReport)
+  })
+})
+
+/** What the library asks for to parse options of kinds that are not used here, and for its wizard. */
+const unused = Layer.mergeAll(
+  FileSystem.layerNoop({}),
+  Path.layer,
+  Layer.mock(PlatformTerminal.Terminal, {})
+)
+
+/**
+ * Runs a command line (without the program's name) and gives its exit code. All errors have been printed then; only an
+ * interrupt still fails it. `layerOf` makes what the commands work with; it is not called for `--help`.
+ */
+export const run = <E extends KnownError>(
+  argv: ReadonlyArray<string>,
+  layerOf: (globals: Globals) => Layer.Layer<Services, E>
+): Effect.Effect<number> =>
+  Effect.gen(function*() {
+    const terminal = yield* Terminal
+    const console = yield* Effect.console
+    const request = yield* Argv.parse(grammar, argv)
+    if (request.wants === "version") return yield* Effect.as(Console.log(`backy ${pkg.version}`), EXIT.done)
+    if (request.wants === "help") {
+      return yield* Effect.as(Output.lines(Help.page(request.commands, request.command, pkg.version)), EXIT.done)
+    }
+    const command = backy.pipe(
+      Command.transformHandler((handler, options) =>
+        Option.isSome(options.log) ? Effect.tapErrorCause(handler, logFailure) : handler
+      ),
+      Command.provide((options) => layerOf(globalsOf(options, request.commands))),
+      Command.transformHandler(Effect.withConsole(console))
+    )
+    yield* Command.run(command, { name: "backy", version: pkg.version })(["node", "backy", ...request.words]).pipe(
+      Effect.catchIf(ValidationError.isValidationError, (error) => invalid(error, request.commands)),
+      // the library prints what is invalid itself, and not as a sentence
+      Effect.withConsole({ ...console, error: () => Effect.void })
+    )
+    yield* terminal.settled
+    return EXIT.done
+  }).pipe(
+    Effect.provide(unused),
+    Effect.catchAllCause((cause) =>
+      Cause.isInterruptedOnly(cause)
+        ? Effect.interrupt
+        : report(cause, argv.includes("-v") || argv.includes("--verbose"))
+    )
+  )
+
+const globalsOf = (
+  options: Effect.Effect.Success<typeof root>,
+  commands: ReadonlyArray<string>
+): Globals => ({
+  command: commands[0] ?? "backy",
+  directory: resolve(options.directory),
+  log: Option.getOrUndefined(Option.map(options.log, (path) => resolve(path))),
+  verbose: options.verbose
+})
+
+const invalid = (error: ValidationError.ValidationError, commands: ReadonlyArray<string>) =>
+  new Argv.CommandLineInvalid({
+    reason: `${stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).trim()} (see ${
+      ["backy", ...commands, "--help"].join(" ")
+    })`
+  })
+
+/** With -l the log file tells of the end, too. */
+const logFailure = (cause: Cause.Cause<KnownError | ValidationError.ValidationError>) =>
+  Cause.isInterruptedOnly(cause)
+    ? Effect.logWarning("interrupted")
+    : Effect.forEach(ending(cause, { verbose: false }).lines, (line) => Effect.logError(line), { discard: true })
+
+const report = (cause: Cause.Cause<KnownError>, verbose: boolean) => {
+  const { code, lines } = ending(cause, { verbose })
+  return Effect.as(lines.length === 0 ? Effect.void : Console.error(lines.join("\n")), code)
+}

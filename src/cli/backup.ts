@@ -1,0 +1,56 @@
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { BackupReport } from "../operation/backup.ts"
+import * as Humanise from "./humanise.ts"
+import { load } from "./load.ts"
+import * as option from "./options.ts"
+import * as Output from "./output.ts"
+import * as TagList from "./tagList.ts"
+
+/** A revision without a tag would be gone with the next `expire`. */
+export class NoTags extends Data.TaggedError("NoTags")<{ readonly known: ReadonlyArray<string> }> {
+  override get message() {
+    return `name the tags of the new revision; the schedule has ${this.known.join(", ") || "none"}, ` +
+      "and manual:… marks one made by hand (backy backup daily)"
+  }
+}
+
+const describe = ({ chunks, compared, revision }: BackupReport, source: string): string => {
+  const { found, storedBytes, unchanged, written } = chunks
+  const parts = [
+    `${Humanise.count(written, "chunk")} stored (${Humanise.bytes(storedBytes)})`,
+    `${unchanged} unchanged`,
+    ...found === 0 ? [] : [`${found} already there`]
+  ]
+  return `made revision ${revision.id} (${revision.tags.join(",")}) of ${source}: ` +
+    `${Humanise.bytes(compared.of)} in ${Humanise.duration(revision.stats.duration ?? 0)}, ${parts.join(", ")}; ` +
+    (compared.compared === compared.of
+      ? "all of it compared with the source"
+      : `${Humanise.bytes(compared.compared)} of it compared with the source`)
+}
+
+/** `backy backup`: makes a revision. */
+export const command = Command.make(
+  "backup",
+  {
+    force: option.force("Take tags that the schedule does not know."),
+    wait: option.wait,
+    tags: Args.optional(TagList.fresh)
+  },
+  ({ force, tags, wait }) =>
+    Effect.gen(function*() {
+      const { job } = yield* load(() => import("./job.ts"))
+      const { backup } = yield* load(() => import("../operation/backup.ts"))
+      const { Source } = yield* load(() => import("../source/Source.ts"))
+      const Registry = yield* load(() => import("../source/registry.ts"))
+      const { schedule, source } = yield* job
+      if (Option.isNone(tags)) return yield* new NoTags({ known: Object.keys(schedule) })
+      yield* Effect.gen(function*() {
+        const report = yield* backup({ tags: tags.value, schedule, force, wait })
+        yield* Output.lines([describe(report, (yield* Source).name)])
+      }).pipe(Effect.provide(Registry.layer(source)))
+    })
+).pipe(Command.withDescription("Make a new revision, and compare it with the source."))

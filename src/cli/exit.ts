@@ -1,0 +1,95 @@
+/** How backy ends: ONE table from what went wrong to the exit code, and the lines that say it. */
+import * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
+import { printable } from "../logging.ts"
+
+/** The exit codes, as docs list them. */
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  schedulerRunning: 69,
+  bug: 70,
+  locked: 75,
+  interrupted: 130,
+  terminated: 143
+} as const
+
+const { failed, locked, usage } = EXIT
+
+/** Every error that a command can end with. `Cli.ts` proves that none is missing. */
+export const codes = {
+  CommandLineInvalid: usage,
+  NoTags: usage,
+  SpecInvalid: usage,
+  OutputIsTerminal: usage,
+  LockHeld: locked,
+  ConfigInvalid: failed,
+  ConfigMissing: failed,
+  DamageFound: failed,
+  IoError: failed,
+  MapUnusable: failed,
+  NewestTrusted: failed,
+  NotOneRevision: failed,
+  OutputClosed: failed,
+  PurgeBlocked: failed,
+  ReportUnusable: failed,
+  RepositoryExists: failed,
+  RepositoryMissing: failed,
+  RestoreIncomplete: failed,
+  RevisionIncomplete: failed,
+  SourceChanged: failed,
+  SourceNotReady: failed,
+  SourceShrank: failed,
+  SourceUnsupported: failed,
+  SpecFailed: failed,
+  TagsUnknown: failed,
+  TargetRefused: failed,
+  VerificationFailed: failed
+} as const
+
+/** An error of the table. */
+export interface KnownError {
+  readonly _tag: keyof typeof codes
+  readonly message: string
+}
+
+/** The exit code, and what standard error says about it. */
+export interface Ending {
+  readonly code: number
+  readonly lines: ReadonlyArray<string>
+}
+
+const isKnown = (error: unknown): error is KnownError =>
+  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string" &&
+  Object.hasOwn(codes, error._tag)
+
+/** The reader of our output has gone: nobody is there to be told. */
+const isSilent = (error: KnownError): boolean => error._tag === "OutputClosed"
+
+const say = (text: string): ReadonlyArray<string> => `backy: ${printable(text)}`.split("\n")
+
+/** How a command ends that did not succeed. `verbose` adds the cause with its stack. */
+export const ending = (
+  cause: Cause.Cause<unknown>,
+  options: { readonly verbose: boolean; readonly signal?: "SIGINT" | "SIGTERM" | undefined }
+): Ending => {
+  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  if (isKnown(failure)) {
+    const lines = isSilent(failure) ? [] : say(failure.message)
+    return { code: codes[failure._tag], lines: options.verbose ? [...lines, ...pretty(cause)] : lines }
+  }
+  if (Cause.isInterruptedOnly(cause)) {
+    return { code: options.signal === "SIGTERM" ? EXIT.terminated : EXIT.interrupted, lines: say("interrupted") }
+  }
+  return {
+    code: EXIT.bug,
+    lines: [
+      ...say("this is a bug in backy; what it was doing is not done. Please report it with the lines below."),
+      ...pretty(cause)
+    ]
+  }
+}
+
+const pretty = (cause: Cause.Cause<unknown>): ReadonlyArray<string> =>
+  printable(Cause.pretty(cause, { renderErrorCause: true })).split("\n").map((line) => `    ${line}`)

@@ -1,0 +1,21 @@
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import * as Effect from "effect/Effect"
+import { load } from "./load.ts"
+import * as option from "./options.ts"
+import * as Output from "./output.ts"
+
+/** `backy find`: where revisions lie, a line each. */
+export const command = Command.make(
+  "find",
+  {
+    revisions: option.revisions("latest"),
+    uuid: Options.boolean("uuid").pipe(Options.withDescription("Print the ids alone."))
+  },
+  ({ revisions, uuid }) =>
+    Effect.gen(function*() {
+      const { find } = yield* load(() => import("../operation/find.ts"))
+      const found = yield* find(revisions)
+      yield* Output.lines(found.map(({ id, path }) => uuid ? id : path))
+    })
+).pipe(Command.withDescription("Print the path of each revision's map or image."))

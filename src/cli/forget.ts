@@ -1,0 +1,25 @@
+import * as Command from "@effect/cli/Command"
+import * as Effect from "effect/Effect"
+import { load } from "./load.ts"
+import * as option from "./options.ts"
+import * as Output from "./output.ts"
+
+/** `backy forget`: removes revisions. */
+export const command = Command.make(
+  "forget",
+  {
+    revisions: option.revisionsRequired,
+    force: option.force("Also remove the newest trusted revision."),
+    wait: option.wait
+  },
+  (options) =>
+    Effect.gen(function*() {
+      const { forget } = yield* load(() => import("../operation/forget.ts"))
+      const ids = yield* forget(options)
+      yield* Output.lines(
+        ids.length === 0
+          ? ["no revision fits"]
+          : [...ids.map((id) => `removed ${id}`), "their chunks go with the next purge"]
+      )
+    })
+).pipe(Command.withDescription("Remove revisions."))

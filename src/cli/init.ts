@@ -1,0 +1,33 @@
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Effect from "effect/Effect"
+import { CommandLineInvalid } from "./argv.ts"
+import { load } from "./load.ts"
+import * as Output from "./output.ts"
+
+/** `backy init`: makes a repository for a source. */
+export const command = Command.make(
+  "init",
+  {
+    type: Args.text({ name: "TYPE" }).pipe(Args.withDescription("The kind of source: file.")),
+    source: Args.text({ name: "SOURCE" }).pipe(Args.withDescription("For file: the path of the image file or device."))
+  },
+  ({ source: operand, type }) =>
+    Effect.gen(function*() {
+      const { defaultSchedule } = yield* load(() => import("../domain/JobConfig.ts"))
+      const { init } = yield* load(() => import("../operation/init.ts"))
+      const { Source } = yield* load(() => import("../source/Source.ts"))
+      const Registry = yield* load(() => import("../source/registry.ts"))
+      const provider = yield* Registry.find(type)
+      const source = provider.parse(operand)
+      if (source === undefined) {
+        return yield* new CommandLineInvalid({
+          reason: `"${operand}" does not name a source of type ${type}, which looks like ${provider.operand}`
+        })
+      }
+      const { config } = yield* init({ source, schedule: defaultSchedule })
+      const { check } = yield* Effect.provide(Source, Registry.layer(source))
+      yield* Effect.catchAll(check, (error) => Effect.logWarning(`as it is now, backy ${error.message}`))
+      yield* Output.lines([`made ${config}; change the schedule there, then: backy backup daily`])
+    })
+).pipe(Command.withDescription("Make a repository in the directory that -b names."))

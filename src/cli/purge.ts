@@ -1,0 +1,28 @@
+import * as Command from "@effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Humanise from "./humanise.ts"
+import { load } from "./load.ts"
+import * as option from "./options.ts"
+import * as Output from "./output.ts"
+
+/** `backy purge`: deletes chunks that no revision names. */
+export const command = Command.make(
+  "purge",
+  { dryRun: option.dryRun, wait: option.wait },
+  (options) =>
+    Effect.gen(function*() {
+      const { purge } = yield* load(() => import("../operation/purge.ts"))
+      const report = yield* purge(options)
+      yield* Output.lines([
+        `${options.dryRun ? "would remove" : "removed"} ${Humanise.count(report.chunks, "chunk")} ` +
+        `(${Humanise.bytes(report.bytes)})` +
+        (report.leftovers + report.maps === 0
+          ? ""
+          : `, ${Humanise.count(report.leftovers + report.maps, "leftover")} of interrupted runs`) +
+        `; ${Humanise.count(report.kept, "chunk")} needed by revisions`,
+        ...report.unknown === 0 ? [] : [
+          `left alone: ${Humanise.count(report.unknown, "file")} among the chunks that backy did not make`
+        ]
+      ])
+    })
+).pipe(Command.withDescription("Delete chunks that no revision needs, and what interrupted runs left."))

@@ -1,0 +1,45 @@
+import * as Command from "@effect/cli/Command"
+import * as Effect from "effect/Effect"
+import type { Verdict, VerifyReport } from "../operation/verify.ts"
+import * as Humanise from "./humanise.ts"
+import { load } from "./load.ts"
+import * as option from "./options.ts"
+import * as Output from "./output.ts"
+
+/** Beyond these the ranges are only counted. */
+const MAX_RANGES = 20
+
+const sentences: Record<Verdict["state"], string> = {
+  verified: "verified",
+  damaged: "damaged",
+  unreadable: "not fully readable (an I/O error, which proves nothing about the content)",
+  "map-unusable": "cannot be used",
+  "source-mismatch": "as it was stored, but still distrusted: its source had other bytes"
+}
+
+const describe = (verdict: Verdict): ReadonlyArray<string> => [
+  `${verdict.revision}  ${sentences[verdict.state]}${verdict.reason === undefined ? "" : `: ${verdict.reason}`}`,
+  ...verdict.lost.slice(0, MAX_RANGES).map(({ length, offset, why }) =>
+    `    lost: bytes ${offset} to ${offset + length - 1} (${why})`
+  ),
+  ...verdict.lost.length > MAX_RANGES ? [`    and ${verdict.lost.length - MAX_RANGES} more chunks`] : []
+]
+
+const print = ({ bytes, chunks, verdicts }: VerifyReport) =>
+  Output.lines([
+    ...verdicts.flatMap(describe),
+    `checked ${Humanise.count(verdicts.length, "revision")}: ` +
+    `${Humanise.count(chunks, "distinct chunk")}, ${Humanise.bytes(bytes)} right`
+  ])
+
+/** `backy verify`: reads what is stored again and checks it against its hashes. */
+export const command = Command.make(
+  "verify",
+  { revisions: option.revisions("clean"), wait: option.wait },
+  (options) =>
+    Effect.flatMap(load(() => import("../operation/verify.ts")), ({ verify }) => verify(options)).pipe(
+      Effect.tap(print),
+      Effect.tapErrorTag("DamageFound", ({ report }) => print(report)),
+      Effect.asVoid
+    )
+).pipe(Command.withDescription("Read what is stored again and check it against its hashes. Deletes nothing."))

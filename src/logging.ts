@@ -1,0 +1,103 @@
+/**
+ * Log lines that people read: one sentence, then its annotations. On standard error without a date (a terminal needs
+ * none, systemd adds its own), in a file with date, process and level.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import type * as Scope from "effect/Scope"
+import { closeSync, openSync, writeSync } from "node:fs"
+import { fromUnknown, type IoError } from "./platform/IoError.ts"
+
+/** Takes one line, without its line break. */
+export type WriteLine = (line: string) => void
+
+/** A log file is for the operators' group, not for everybody. */
+const LOG_MODE = 0o640
+
+/** Text without control characters, so that the name of a file can neither fake a line nor steer a terminal. */
+export const printable = (text: string): string =>
+  // oxlint-disable-next-line no-control-regex -- finding control characters is the point
+  text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (character) =>
+    `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`)
+
+/** The sentence of a log entry with its annotations, and its cause below it. */
+const sentence = ({ annotations, cause, message }: Logger.Logger.Options<unknown>): string => {
+  const parts = (Array.isArray(message) ? message : [message]).map(wordOf)
+  for (const [key, value] of HashMap.entries(annotations)) parts.push(`${key}=${quoted(wordOf(value))}`)
+  const text = parts.join(" ")
+  const whole = Cause.isEmptyType(cause) ? text : `${text}\n${Cause.pretty(cause, { renderErrorCause: true })}`
+  // what belongs to an entry is indented, so that each line that is not begins one
+  return printable(whole).replaceAll("\n", "\n    ")
+}
+
+const wordOf = (value: unknown): string =>
+  typeof value === "string" ? value : value instanceof Error ? value.message : JSON.stringify(value) ?? String(value)
+
+const quoted = (word: string): string => /^[^\s="]+$/.test(word) ? word : JSON.stringify(word)
+
+const prefixes: Partial<Record<LogLevel.LogLevel["_tag"], string>> = {
+  Fatal: "error: ",
+  Error: "error: ",
+  Warning: "warning: "
+}
+
+/** How an entry looks on standard error. */
+export const toConsoleLine = (entry: Logger.Logger.Options<unknown>): string =>
+  `${prefixes[entry.logLevel._tag] ?? ""}${sentence(entry)}`
+
+/** How an entry looks in a file: `2026-11-23T14:21:05.123+01:00 4711 INFO removed 3 chunks job=web01`. */
+export const toFileLine = (entry: Logger.Logger.Options<unknown>): string =>
+  `${localTime(entry.date)} ${process.pid} ${entry.logLevel.label} ${sentence(entry)}`
+
+/** ISO 8601 in local time with its offset. */
+const localTime = (date: Date): string => {
+  const minutes = -date.getTimezoneOffset()
+  const two = (value: number) => String(Math.trunc(Math.abs(value))).padStart(2, "0")
+  const local = new Date(date.getTime() + minutes * 60_000).toISOString().slice(0, -1)
+  return `${local}${minutes < 0 ? "-" : "+"}${two(minutes / 60)}:${two(minutes % 60)}`
+}
+
+/** Appends lines to a file until the scope ends. What cannot be written there (a full disk) goes to `otherwise`. */
+const appendTo = (path: string, otherwise: WriteLine): Effect.Effect<WriteLine, IoError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.try({ try: () => openSync(path, "a", LOG_MODE), catch: (cause) => fromUnknown("open", path, cause) }),
+    (descriptor) => Effect.sync(() => closeSync(descriptor))
+  ).pipe(
+    Effect.map((descriptor) => (line) => {
+      try {
+        writeSync(descriptor, `${line}\n`)
+      } catch {
+        otherwise(line)
+      }
+    })
+  )
+
+/** Where to log, and how much. */
+export interface Settings {
+  /** The path given with `-l`; none: to standard error. */
+  readonly file: string | undefined
+  /** Also what is only of interest when something is looked into. */
+  readonly verbose: boolean
+  /** Writes to standard error. */
+  readonly stderr: WriteLine
+}
+
+const levels = (verbose: boolean): Layer.Layer<never> =>
+  // without -v the level stays what --log-level says
+  verbose ? Logger.minimumLogLevel(LogLevel.Debug) : Layer.empty
+
+/** Replaces the default logger. Fails when the log file cannot be opened. */
+export const layer = ({ file, stderr, verbose }: Settings): Layer.Layer<never, IoError> =>
+  Layer.merge(
+    file === undefined
+      ? Logger.replace(Logger.defaultLogger, Logger.make((entry) => stderr(toConsoleLine(entry))))
+      : Logger.replaceScoped(
+        Logger.defaultLogger,
+        Effect.map(appendTo(file, stderr), (write) => Logger.make((entry) => write(toFileLine(entry))))
+      ),
+    levels(verbose)
+  )

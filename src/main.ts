@@ -1,0 +1,45 @@
+/** The program: arguments in, exit code out. The only place where anything is run. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Cli from "./cli/Cli.ts"
+import { consoleOver } from "./cli/console.ts"
+import { ending, EXIT } from "./cli/exit.ts"
+import * as Screen from "./cli/Screen.ts"
+import * as Stdout from "./cli/Stdout.ts"
+import { Terminal } from "./cli/Terminal.ts"
+
+// whoever closed standard error does not want to hear of it
+process.stderr.on("error", () => undefined)
+const screen = Screen.make(process.stderr, process.env)
+const stdout = Stdout.ofProcess()
+const { console, settled } = consoleOver(stdout, screen)
+
+let signal: "SIGINT" | "SIGTERM" | undefined
+process.once("SIGINT", () => signal = "SIGINT")
+process.once("SIGTERM", () => signal = "SIGTERM")
+
+let code: number = EXIT.bug
+Cli.run(process.argv.slice(2), (globals) =>
+  // loaded when a command is run: --help and a mistyped word need none of it
+  Layer.unwrapEffect(Effect.promise(async () => (await import("./App.ts")).AppLive({ stdout, screen }, globals)))).pipe(
+  Effect.tap((result) => Effect.sync(() => code = result)),
+  Effect.provideService(Terminal, { isTerminal: process.stdout.isTTY, settled }),
+  Effect.withConsole(console),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    disablePrettyLogger: true,
+    teardown: (exit) => {
+      if (Exit.isSuccess(exit)) {
+        // not before standard error has taken everything
+        process.stderr.write("", () => process.exit(code))
+        return
+      }
+      // all errors have been told: this is an interrupt
+      const { code: interrupted, lines } = ending(exit.cause, { verbose: false, signal })
+      for (const line of lines) screen.line(line)
+      process.exit(interrupted)
+    }
+  })
+)
