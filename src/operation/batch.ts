@@ -16,11 +16,11 @@ export interface Batch {
 }
 
 /** The batches over some chunk indexes of an image. Lazy: a 100 TiB image has millions. */
-export function* batches(shape: Maps.Shape, indexes: Iterable<number>): Generator<Batch> {
+export function* batches(shape: Maps.Shape, indexes: Iterable<number>, length = BATCH): Generator<Batch> {
   let next: Array<number> = []
   for (const index of indexes) {
     next.push(index)
-    if (next.length === BATCH) {
+    if (next.length === length) {
       yield { size: shape.size, chunkSize: shape.chunkSize, indexes: next }
       next = []
     }

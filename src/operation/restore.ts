@@ -11,11 +11,15 @@ import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
+import { release } from "../store/release.ts"
 import { batches, bytesOf, forEachBatch, idsOf } from "./batch.ts"
 import { Output } from "./Output.ts"
 import { Progress } from "./Progress.ts"
 import { openTarget, type TargetFile } from "./restoreTarget.ts"
 import { selectOne } from "./select.ts"
+
+/** Blocks read ahead at a time for standard output: they wait in memory for their turn. */
+const OUTPUT_BATCH = 2
 
 /** Where the image goes: a path, or standard output. */
 export type Target = { readonly _tag: "Path"; readonly path: string } | { readonly _tag: "Output" }
@@ -157,7 +161,7 @@ const toOutput = Effect.fnUntraced(function*(revision: RevisionId, map: ChunkMap
   const lost: Array<Lost> = []
   yield* progress.start("restoring", map.size)
   const all = Array.from({ length: ChunkMap.count(map) }, (_, index) => index)
-  yield* Stream.fromIterable(batches(map, all)).pipe(
+  yield* Stream.fromIterable(batches(map, all, OUTPUT_BATCH)).pipe(
     Stream.rechunk(1),
     // read ahead in parallel, written in order
     Stream.mapEffect((batch) =>
@@ -169,8 +173,10 @@ const toOutput = Effect.fnUntraced(function*(revision: RevisionId, map: ChunkMap
       Effect.gen(function*() {
         yield* accept(revision, read.lost, salvage)
         lost.push(...read.lost)
+        const { byteLength } = read.bytes
         yield* output.write(read.bytes)
-        yield* progress.advance(read.bytes.byteLength)
+        release(read.bytes)
+        yield* progress.advance(byteLength)
       })
     )
   )

@@ -6,6 +6,7 @@ import type { Descriptor, Disk } from "../platform/Disk.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import * as ChunkFile from "./chunkFile.ts"
 import { DIGEST_LENGTH, toHex } from "./hash.ts"
+import { release } from "./release.ts"
 
 /** The source ended before a block that its size had promised. */
 export class SourceEnded extends Error {
@@ -84,6 +85,7 @@ export const make = (tools: ChunkFile.Tools): Loops => {
     const present = readReplaceable(batch.repository, hex, length, { hashed: true, sync: true })
     batch.folders.add(ChunkFile.folderOf(hex))
     if (present.state === "good") {
+      release(present.content)
       good.add(hex)
       batch.found++
       return
@@ -168,6 +170,7 @@ export const make = (tools: ChunkFile.Tools): Loops => {
         same = found.state === "good" && Buffer.compare(block, found.content) === 0
       }
       if (same) {
+        if (found.state === "good") release(found.content)
         equal += length
         return
       }
@@ -230,8 +233,9 @@ export const make = (tools: ChunkFile.Tools): Loops => {
       const hex = hexAt(request.ids, at)
       if (hex === null) return
       const chunk = readChecked(request, index, hex)
-      if ("bad" in chunk) bad.push(chunk.bad)
-      else bytes += chunk.content.byteLength
+      if ("bad" in chunk) return void bad.push(chunk.bad)
+      bytes += chunk.content.byteLength
+      release(chunk.content)
     })
     return { good: bytes, bad }
   }
@@ -248,7 +252,10 @@ export const make = (tools: ChunkFile.Tools): Loops => {
       request.indexes.forEach((index, at) => {
         const hex = hexAt(request.ids, at)
         const chunk = hex === null ? undefined : readChecked(request, index, hex)
-        if (chunk !== undefined && "content" in chunk) return put(index, chunk.content)
+        if (chunk !== undefined && "content" in chunk) {
+          put(index, chunk.content)
+          return release(chunk.content)
+        }
         if (chunk !== undefined) bad.push(chunk.bad)
         if (request.zeros === "write") put(index, buffers.zeros(blockLength(request, index)))
       })
@@ -264,8 +271,10 @@ export const make = (tools: ChunkFile.Tools): Loops => {
     request.indexes.forEach((index, at) => {
       const hex = hexAt(request.ids, at)
       const chunk = hex === null ? undefined : readChecked(request, index, hex)
-      if (chunk !== undefined && "content" in chunk) bytes.set(chunk.content, position)
-      else if (chunk !== undefined) bad.push(chunk.bad)
+      if (chunk !== undefined && "content" in chunk) {
+        bytes.set(chunk.content, position)
+        release(chunk.content)
+      } else if (chunk !== undefined) bad.push(chunk.bad)
       position += blockLength(request, index)
     })
     return { bytes, bad }

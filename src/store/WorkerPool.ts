@@ -61,7 +61,8 @@ export const make = (
           "answer" in message ? Effect.succeed(message.answer) : Effect.fail(message.failure)
         )
       })
-      worker.on("error", (error: Error) => fail(member, { tag: "defect", message: error.message, stack: error.stack ?? "" }))
+      worker.on("error", (error: Error) =>
+        fail(member, { tag: "defect", message: error.message, stack: error.stack ?? "" }))
       worker.on("exit", (code) =>
         fail(member, { tag: "defect", message: `a worker thread ended with code ${code}`, stack: "" }))
       return member
@@ -72,12 +73,16 @@ export const make = (
         const idle = members.find((member) =>
           member.pending.size === 0
         )
-        if (idle !== undefined) return idle
+        if (idle !== undefined) {
+          return idle
+        }
         const started = start()
         members.push(started)
         return started
       }
-      return members.reduce((best, member) => member.pending.size < best.pending.size ? member : best)
+      return members.reduce((best, member) =>
+        member.pending.size < best.pending.size ? member : best
+      )
     }
 
     yield* Effect.addFinalizer(() =>

@@ -6,6 +6,7 @@ import type { Descriptor, Disk } from "../platform/Disk.ts"
 import { temporaryName } from "../platform/temporaryName.ts"
 import { compress, decompress, maxFrameLength } from "./codec.ts"
 import { type Hash, toHex } from "./hash.ts"
+import { release } from "./release.ts"
 
 /** What reading and writing chunks takes. */
 export interface Tools {
@@ -149,7 +150,9 @@ export const writeAside = (tools: Tools, repository: string, hex: string, conten
     discard(tools, { hex, temporary, descriptor, stored: 0 })
     throw cause
   }
-  return { hex, temporary, descriptor, stored: frame.byteLength }
+  const stored = frame.byteLength
+  release(frame)
+  return { hex, temporary, descriptor, stored }
 }
 
 const openIn = (disk: Disk, folder: string, path: string): Descriptor => {

@@ -1,0 +1,13 @@
+/** Smaller buffers may share the memory of Node's pool with others, and are not worth the trouble. */
+const LARGE = 256 * 1024
+
+/**
+ * Gives the memory of a large buffer back at once. V8 lets tens of megabytes of dead buffers pile up in every thread
+ * before it collects them, since they lie outside of its heap. The buffer must have been allocated for this one use, as
+ * zlib's results are, and nobody may look at it afterwards.
+ */
+export const release = (bytes: Uint8Array): void => {
+  if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength >= LARGE && !bytes.buffer.detached) {
+    bytes.buffer.transfer(0)
+  }
+}
