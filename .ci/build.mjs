@@ -1,3 +1,4 @@
+// @ts-check
 // Bundles src/ into dist/: `node .ci/build.mjs` always does, `node .ci/build.mjs --if-stale` when a source has changed.
 // The new dist/ is built and started once beside the old one before it takes its place, so a failed build changes nothing.
 import { spawnSync } from "node:child_process"

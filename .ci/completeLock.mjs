@@ -1,3 +1,4 @@
+// @ts-check
 // Adds to package-lock.json what npm leaves out: packages with native code for other platforms, when the registry at hand
 // (a mirror, a cache) does not have them. Without these entries `npm ci` refuses the lock file. Run it after `npm install`.
 // The entries carry no integrity; an `npm install` with a complete registry fills that in.

@@ -1,3 +1,4 @@
+// @ts-check
 // Prints what the test runner reports (its JSON file is the argument) as `N passed, N failed`, after the names of failed
 // and skipped tests. Exits with 1 when a test failed, none ran, or, with BACKY_TEST_ROOT=1, one was skipped.
 import { readFileSync } from "node:fs"
