@@ -113,7 +113,8 @@ const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, history:
   const taken = yield* snapshot(incomplete.id)
   yield* heal(history, taken)
   const whole = yield* retrust(history)
-  const base = yield* findBase(replaced(history.complete, whole))
+  const current = { ...history, complete: replaced(history.complete, whole) }
+  const base = yield* findBase(current.complete)
   const { map, ...chunks } = yield* chunk({ snapshot: taken, base: base?.map, run: incomplete.id })
   const mapDigest = yield* repository.publishMap(incomplete.id, map)
   const { differences, ...compared } = yield* compare(taken, map)
@@ -137,13 +138,15 @@ const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, history:
   // from here on the revision exists, and nothing that still happens may make this look like a failure
   yield* Effect.uninterruptible(Effect.zipRight(
     repository.publish(revision),
-    Effect.catchTag(retrust(history), "IoError", (error) => Effect.logWarning(error.message))
+    Effect.catchAllCause(retrust(current), (cause) => Effect.logWarning("older revisions were not looked at again", cause))
   ))
   return { revision, base: base?.revision.id, chunks, compared } satisfies BackupReport
 })
 
-const replaced = (revisions: ReadonlyArray<Revision.Revision>, by: ReadonlyArray<Revision.Revision>): ReadonlyArray<Revision.Revision> =>
-  revisions.map((revision) => by.find(({ id }) => id === revision.id) ?? revision)
+const replaced = (
+  revisions: ReadonlyArray<Revision.Revision>,
+  by: ReadonlyArray<Revision.Revision>
+): ReadonlyArray<Revision.Revision> => revisions.map((revision) => by.find(({ id }) => id === revision.id) ?? revision)
 
 /** The newest trusted revision whose map can be read. Without one every block is looked up by its hash. */
 const findBase = Effect.fnUntraced(function*(complete: ReadonlyArray<Revision.Revision>) {

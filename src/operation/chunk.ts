@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
+import * as ChunkId from "../domain/ChunkId.ts"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
+import * as IdSet from "../domain/IdSet.ts"
 import { Repository } from "../repository/Repository.ts"
 import type { Snapshot } from "../source/Source.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
@@ -87,14 +89,13 @@ export const chunk = Effect.fn("chunk")(function*(options: {
 /** Indexes whose chunk has no file: the names are listed once, no file is looked at. */
 const missingIndexes = Effect.fnUntraced(function*(map: ChunkMap.ChunkMap) {
   const store = yield* ChunkStore
-  const present = new Set<string>()
+  const present = IdSet.make()
   for (const folder of yield* store.folders) {
-    for (const id of (yield* store.list(folder)).chunks) present.add(id)
+    for (const id of (yield* store.list(folder)).chunks) present.add(ChunkId.toBytes(id), 0)
   }
   const missing: Array<number> = []
   for (let index = 0; index < ChunkMap.count(map); index++) {
-    const id = ChunkMap.idAt(map, index)
-    if (id !== undefined && !present.has(id)) missing.push(index)
+    if (!ChunkMap.isHole(map, index) && !present.has(map.ids, index * ChunkId.BYTES)) missing.push(index)
   }
   return missing
 })

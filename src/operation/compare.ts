@@ -9,7 +9,7 @@ import { ChunkStore } from "../store/ChunkStore.ts"
 import { bytesOf, forEachBatch, idsOf } from "./batch.ts"
 import { Progress } from "./Progress.ts"
 
-/** For how many differing blocks of one run both contents are kept. */
+/** For how many differing or damaged blocks of one run the contents are kept. */
 export const MAX_EVIDENCE = 16
 
 /** What a comparison found. `compared` and `of` are bytes of the image. */
@@ -34,6 +34,10 @@ export const compare = Effect.fn("compare")(function*(snapshot: Snapshot, map: C
   const differences: Array<Protocol.Difference> = []
   const healed: Array<Protocol.Healed> = []
   const folders = new Set<string>()
+  // batches under way at the same time do not know of each other
+  let evidence = MAX_EVIDENCE
+  const bounded = <A>(found: A, hasContent: boolean, without: (found: A) => A): A =>
+    hasContent && --evidence < 0 ? without(found) : found
 
   // holes on both sides are equal unread; a hole of the map that may hold data now is read
   const extents = yield* content.dataExtents
@@ -45,11 +49,13 @@ export const compare = Effect.fn("compare")(function*(snapshot: Snapshot, map: C
       repository: directory,
       source: content.path,
       ids: idsOf(map, batch.indexes),
-      evidence: Math.max(0, MAX_EVIDENCE - differences.length)
+      evidence: Math.max(0, evidence)
     }).pipe(
       Effect.map((compared) => {
-        differences.push(...compared.differences)
-        healed.push(...compared.healed)
+        for (const found of compared.differences) {
+          differences.push(bounded(found, "source" in found || "stored" in found, withoutContents))
+        }
+        for (const found of compared.healed) healed.push(bounded(found, "raw" in found, withoutRaw))
         for (const folder of compared.folders) folders.add(folder)
       }),
       Effect.zipRight(progress.advance(bytesOf(batch)))
@@ -59,6 +65,10 @@ export const compare = Effect.fn("compare")(function*(snapshot: Snapshot, map: C
   if (differences.length === 0) yield* content.unchanged
   return { compared: map.size, of: map.size, differences, healed } satisfies CompareReport
 })
+
+const withoutContents = ({ source: _source, stored: _stored, ...found }: Protocol.Difference): Protocol.Difference => found
+
+const withoutRaw = ({ raw: _raw, ...found }: Protocol.Healed): Protocol.Healed => found
 
 /** Chunks that are stored or that lie where the source may hold data, ascending. */
 function* indexesToCompare(map: ChunkMap.ChunkMap, extents: ReadonlyArray<Extent.Extent>): Generator<number> {

@@ -47,7 +47,9 @@ export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snap
   const store = yield* ChunkStore
   const healed = new Set<string>()
   const folders = new Set<string>()
-  for (const { indexes, map } of yield* patients(history)) {
+  const found = yield* patients(history)
+  if (found.length > 0) yield* store.prepare
+  for (const { indexes, map } of found) {
     const open = indexes.filter((index) => !healed.has(ChunkMap.idAt(map, index) ?? ""))
     yield* forEachBatch(map, open, (batch) =>
       Effect.map(

@@ -91,11 +91,10 @@ const mark = Effect.fnUntraced(function*(history: History) {
       orphans.push(id)
       continue
     }
-    const map = yield* Effect.catchTag(
-      repository.readMapFile(id),
-      "MapUnusable",
-      (error) => new PurgeBlocked({ problem: error.message, revision: id })
-    )
+    // a map that reads well but is not the one that was written names the wrong chunks
+    const revision = history.complete.find((one) => one.id === id)
+    const reading = revision === undefined ? repository.readMapFile(id) : repository.readMap(revision)
+    const map = yield* Effect.mapError(reading, (error) => new PurgeBlocked({ problem: error.message, revision: id }))
     for (let offset = 0; offset < map.ids.length; offset += ChunkId.BYTES) references.add(map.ids, offset)
   }
   return { orphans, references }

@@ -9,7 +9,7 @@ import { basename, dirname, join } from "node:path"
 import * as BlockFile from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
-import { fromPlatform, type IoError } from "../platform/IoError.ts"
+import { fromPlatform } from "../platform/IoError.ts"
 import { Repository } from "../repository/Repository.ts"
 
 /** The target would lose something, or cannot hold the image. Nothing was written. */
@@ -113,10 +113,8 @@ const newFile = Effect.fnUntraced(function*<A, E, R>(
       })
   ).pipe(
     Effect.tap(() => Files.rename(partial, path)),
-    Effect.tapErrorCause(() => Effect.ignore(Files.removeIfPresent(partial))),
+    // also when it was interrupted
+    Effect.onError(() => Effect.ignore(Files.removeIfPresent(partial))),
     Effect.tap(() => Durable.syncDirectory(dirname(path)))
   )
 })
-
-/** The ways in which opening a target fails. */
-export type TargetError = TargetRefused | IoError

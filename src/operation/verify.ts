@@ -1,4 +1,5 @@
 import * as Data from "effect/Data"
+import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -10,10 +11,12 @@ import type { Revision } from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import * as Trust from "../domain/Trust.ts"
 import * as Durable from "../platform/Durable.ts"
+import type { IoError } from "../platform/IoError.ts"
 import * as locks from "../repository/locks.ts"
 import { now } from "../repository/now.ts"
 import * as Quarantine from "../repository/Quarantine.ts"
 import { Repository } from "../repository/Repository.ts"
+import type { MapUnusable } from "../repository/RepositoryError.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import * as ChunkFile from "../store/chunkFile.ts"
@@ -52,14 +55,14 @@ export class DamageFound extends Data.TaggedError("DamageFound")<{ readonly repo
 
 interface Examined {
   readonly revision: Revision
-  readonly map: Either.Either<ChunkMap.ChunkMap, { readonly message: string }>
+  readonly map: Either.Either<ChunkMap.ChunkMap, MapUnusable | IoError>
 }
 
 /**
  * Reads what is stored for some revisions again and checks it against its hashes: every chunk once, however many
  * revisions name it. Destroys nothing. Whole revisions become verified; revisions with damaged or missing chunks become
  * distrusted, all of them that name such a chunk. Fails with `DamageFound` when anything is not whole, `LockHeld` when
- * the result could not be recorded, `NoSuchRevision`, `RepositoryMissing`, `IoError`.
+ * the result could not be recorded, `RepositoryMissing`, `IoError` and what selecting fails with.
  */
 export const verify = Effect.fn("verify")(function*(options: {
   readonly revisions: Selection
@@ -70,7 +73,7 @@ export const verify = Effect.fn("verify")(function*(options: {
     return yield* examine(yield* select(options.revisions))
   }))
   const report = yield* Effect.scoped(Effect.gen(function*() {
-    yield* locks.forBackup(options.wait)
+    yield* Effect.tapErrorTag(locks.forBackup(options.wait), "LockHeld", () => tellUnrecorded(found))
     return yield* recordFindings(found)
   }))
   if (report.verdicts.some(({ state }) => state !== "verified" && state !== "source-mismatch")) {
@@ -78,6 +81,12 @@ export const verify = Effect.fn("verify")(function*(options: {
   }
   return report
 })
+
+type Found = Effect.Effect.Success<ReturnType<typeof examine>>
+
+/** The reading may have taken hours: what it found is told even if it cannot be recorded. */
+const tellUnrecorded = ({ bad }: Found) =>
+  Effect.forEach(bad.values(), ({ id, why }) => Effect.logWarning(`not recorded: chunk ${id} ${why}`), { discard: true })
 
 const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) {
   const repository = yield* Repository
@@ -114,7 +123,7 @@ const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) 
 })
 
 /** With the locks held all is looked at once more: what was found may have been healed or removed meanwhile. */
-const recordFindings = Effect.fnUntraced(function*(found: Effect.Effect.Success<ReturnType<typeof examine>>) {
+const recordFindings = Effect.fnUntraced(function*(found: Found) {
   const repository = yield* Repository
   const at = yield* now
   const history = yield* repository.history
@@ -123,11 +132,12 @@ const recordFindings = Effect.fnUntraced(function*(found: Effect.Effect.Success<
 
   if (proven.size > 0) {
     yield* keepEvidence(bad, found.examined)
+    const ids = setOf(proven)
     // revisions that were not asked for lose the same chunks
     for (const revision of history.complete) {
       const map = yield* Effect.either(repository.readMap(revision))
       if (Either.isLeft(map)) continue
-      const chunks = [...proven].filter((id) => names(map.right, id))
+      const chunks = indexesOf(map.right, ids).map((index) => ChunkMap.idAt(map.right, index) ?? "")
       if (chunks.length > 0) yield* repository.publish(Trust.distrust(revision, { reason: "damaged", at, chunks }))
     }
   }
@@ -137,8 +147,7 @@ const recordFindings = Effect.fnUntraced(function*(found: Effect.Effect.Success<
     const current = history.complete.find(({ id }) => id === revision.id)
     if (current === undefined) continue
     if (Either.isLeft(map)) {
-      verdicts.push({ revision: revision.id, state: "map-unusable", lost: [], reason: map.left.message })
-      yield* repository.publish(Trust.distrust(current, { reason: "damaged", at }))
+      verdicts.push(yield* judgeWithoutMap(current, map.left, at))
       continue
     }
     const lost = lostRanges(map.right, bad)
@@ -158,13 +167,32 @@ const recordFindings = Effect.fnUntraced(function*(found: Effect.Effect.Success<
   return { verdicts, chunks: found.chunks, bytes: found.bytes } satisfies VerifyReport
 })
 
-const stillBad = Effect.fnUntraced(function*(found: Effect.Effect.Success<ReturnType<typeof examine>>) {
+/** A map that could not be read is looked at again; only one that is wrong both times costs the revision its trust. */
+const judgeWithoutMap = Effect.fnUntraced(function*(
+  revision: Revision,
+  first: MapUnusable | IoError,
+  at: DateTime.Utc
+) {
+  const repository = yield* Repository
+  const again = yield* Effect.either(repository.readMap(revision))
+  const isWrong = first._tag === "MapUnusable" && Either.isLeft(again) && again.left._tag === "MapUnusable"
+  // what this version cannot read may well be whole
+  if (isWrong && revision.backendType === "chunked-v3") {
+    yield* repository.publish(Trust.distrust(revision, { reason: "damaged", at }))
+  }
+  const reason = Either.isLeft(again) ? again.left.message : `${first.message}, but could be read the second time`
+  return { revision: revision.id, state: isWrong ? "map-unusable" : "unreadable", lost: [], reason } satisfies Verdict
+})
+
+const stillBad = Effect.fnUntraced(function*(found: Found) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
   const bad = new Map<string, Protocol.BadChunk>()
+  if (found.bad.size === 0) return bad
+  const ids = setOf(found.bad.keys())
   for (const { map } of found.examined) {
-    if (Either.isLeft(map) || found.bad.size === 0) continue
-    const indexes = indexesOf(map.right, (id) => found.bad.has(id) && !bad.has(id))
+    if (Either.isLeft(map)) continue
+    const indexes = indexesOf(map.right, ids).filter((index) => !bad.has(ChunkMap.idAt(map.right, index) ?? ""))
     yield* forEachBatch(
       map.right,
       indexes,
@@ -180,19 +208,23 @@ const stillBad = Effect.fnUntraced(function*(found: Effect.Effect.Success<Return
   return bad
 })
 
-const indexesOf = (map: ChunkMap.ChunkMap, wanted: (id: ChunkId.ChunkId) => boolean): ReadonlyArray<number> => {
+/** Packed, since maps are compared with it chunk by chunk. */
+const setOf = (hexes: Iterable<string>): IdSet.IdSet => {
+  const ids = IdSet.make()
+  for (const hex of hexes) ids.add(Buffer.from(hex, "hex"), 0)
+  return ids
+}
+
+const indexesOf = (map: ChunkMap.ChunkMap, wanted: IdSet.IdSet): ReadonlyArray<number> => {
   const indexes: Array<number> = []
   for (let index = 0; index < ChunkMap.count(map); index++) {
-    const id = ChunkMap.idAt(map, index)
-    if (id !== undefined && wanted(id)) indexes.push(index)
+    if (wanted.has(map.ids, index * ChunkId.BYTES)) indexes.push(index)
   }
   return indexes
 }
 
-const names = (map: ChunkMap.ChunkMap, hex: string): boolean => indexesOf(map, (id) => id === hex).length > 0
-
 const lostRanges = (map: ChunkMap.ChunkMap, bad: ReadonlyMap<string, Protocol.BadChunk>) =>
-  bad.size === 0 ? [] : indexesOf(map, (id) => bad.has(id)).map((index) => {
+  bad.size === 0 ? [] : indexesOf(map, setOf(bad.keys())).map((index) => {
     const id = ChunkMap.idAt(map, index) ?? ""
     return {
       id,

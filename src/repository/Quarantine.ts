@@ -196,7 +196,7 @@ const timeOf = (report: Either.Either<Report, unknown>): string =>
   Either.isRight(report) ? timestampOf(report.right) : ""
 
 /** When a report was written, as ISO text. */
-export const timestampOf = (report: Report): string =>
+const timestampOf = (report: Report): string =>
   report.timestamp instanceof Date ? report.timestamp.toISOString() : report.timestamp
 
 /** Removes a report and those contents that no other report names. Fails when there is no such report. */

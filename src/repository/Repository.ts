@@ -33,6 +33,8 @@ export class Repository extends Context.Tag("backy/repository/Repository")<Repos
   readonly directory: string
   /** Bytes in a chunk of new revisions. */
   readonly chunkSize: number
+  /** Fails unless the directory is a repository: it holds a config or a revision. */
+  readonly check: Effect.Effect<void, RepositoryMissing | IoError>
   /** All revisions, oldest first, and what could not be read. One bad file never hides the others. */
   readonly history: Effect.Effect<History, RepositoryMissing | IoError>
   /** The chunk map of a complete revision, checked against its digest. */
@@ -82,17 +84,21 @@ const make = (directory: string, chunkSize: number) =>
       )
     })
 
-    const history = Effect.gen(function*() {
+    const revisionFiles = Effect.gen(function*() {
       const all = yield* names
       const files = all.filter((name) => name.endsWith(SUFFIX) && isRevisionId(name.slice(0, -SUFFIX.length)))
       if (files.length === 0 && !all.includes("config")) return yield* new RepositoryMissing({ directory })
-      const read = yield* Effect.forEach(files, readRevision)
-      return HistoryOf.make(read.flatMap(Option.toArray))
+      return files
     }).pipe(
       Effect.catchIf(
         (error) => error._tag === "IoError" && (error.code === "ENOENT" || error.code === "ENOTDIR"),
         () => Effect.fail(new RepositoryMissing({ directory }))
       )
+    )
+
+    const history = revisionFiles.pipe(
+      Effect.flatMap(Effect.forEach(readRevision)),
+      Effect.map((read) => HistoryOf.make(read.flatMap(Option.toArray)))
     )
 
     const readMapBytes = (id: RevisionId) =>
@@ -125,6 +131,7 @@ const make = (directory: string, chunkSize: number) =>
     return Repository.of({
       directory,
       chunkSize,
+      check: provided(Effect.asVoid(revisionFiles)),
       history: provided(history),
       readMap: (revision) => provided(readMap(revision)),
       mapIds: provided(Effect.map(names, (all) => all.filter(isRevisionId))),

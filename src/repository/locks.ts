@@ -8,14 +8,23 @@ import type * as Scope from "effect/Scope"
 import * as FileLock from "../platform/FileLock.ts"
 import type { IoError } from "../platform/IoError.ts"
 import { Repository } from "./Repository.ts"
+import type { RepositoryMissing } from "./RepositoryError.ts"
 
-type Locked = Effect.Effect<void, FileLock.LockHeld | IoError, Repository | FileLock.FileLock | Scope.Scope>
+type Locked = Effect.Effect<
+  void,
+  FileLock.LockHeld | RepositoryMissing | IoError,
+  Repository | FileLock.FileLock | Scope.Scope
+>
 
 /** How long a backup waits for a purge or restore that is under way, at least. */
 const PURGE_PATIENCE = Duration.minutes(5)
 
 const take = (name: ".backup" | ".purge", mode: FileLock.LockMode, wait: Duration.Duration): Locked =>
-  Effect.flatMap(Repository, ({ directory }) => FileLock.acquireWithin(`${directory}/${name}`, mode, wait))
+  Effect.flatMap(
+    Repository,
+    // no lock files in a directory that is none of ours
+    ({ check, directory }) => Effect.zipRight(check, FileLock.acquireWithin(`${directory}/${name}`, mode, wait))
+  )
 
 /** For a backup: alone with the revisions, and nobody purges meanwhile. */
 export const forBackup = (wait: Duration.Duration): Locked =>
@@ -32,6 +41,10 @@ export const forEdit = (wait: Duration.Duration): Locked => take(".backup", "exc
 export const forReading = (wait: Duration.Duration): Locked =>
   Effect.flatMap(
     Effect.all([Repository, FileLock.FileLock]),
-    ([{ directory }, locks]) =>
-      locks.acquireIfPossible(`${directory}/.purge`, "shared").pipe(FileLock.within(wait), Effect.asVoid)
+    ([{ check, directory }, locks]) =>
+      locks.acquireIfPossible(`${directory}/.purge`, "shared").pipe(
+        FileLock.within(wait),
+        (acquired) => Effect.zipRight(check, acquired),
+        Effect.asVoid
+      )
   )

@@ -6,6 +6,7 @@ import type { Descriptor, Disk } from "../platform/Disk.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import * as ChunkFile from "./chunkFile.ts"
 import { DIGEST_LENGTH, toHex } from "./hash.ts"
+import { nameErrors } from "./nameErrors.ts"
 import { release } from "./release.ts"
 
 /** The source ended before a block that its size had promised. */
@@ -25,8 +26,9 @@ export interface Loops {
 }
 
 /** The loops over a disk; each thread has its own. */
-export const make = (tools: ChunkFile.Tools): Loops => {
-  const { disk } = tools
+export const make = (given: ChunkFile.Tools): Loops => {
+  const disk = nameErrors(given.disk)
+  const tools = { ...given, disk }
   const buffers = makeBuffers()
   let run = ""
   // ids known good and durable in this run; bounded by the chunks of one image
@@ -70,6 +72,8 @@ export const make = (tools: ChunkFile.Tools): Loops => {
     enter(request.run)
     const batch = newBatch(request.repository)
     const digest = tools.hash(request.content)
+    // between two puts the chunk may have been removed
+    good.delete(toHex(digest))
     keep(batch, toHex(digest), request.content)
     return { ids: new Uint8Array(digest), holes: 0, unchanged: 0, ...finish(batch) }
   }
@@ -163,7 +167,8 @@ export const make = (tools: ChunkFile.Tools): Loops => {
       let same = found.state === "good" && Buffer.compare(block, found.content) === 0
       if (!same && hashOf(block) === hex) {
         // the chunk is not what its name says, and the source still has what it should hold
-        healed.push({ id: hex, ...complaint(found), ...(found.state === "damaged" ? { raw: found.raw } : {}) })
+        const raw = found.state === "damaged" && healed.length < request.evidence ? { raw: found.raw } : {}
+        healed.push({ id: hex, ...complaint(found), ...raw })
         ChunkFile.publish(tools, request.repository, [ChunkFile.writeAside(tools, request.repository, hex, block)])
         folders.add(ChunkFile.folderOf(hex))
         found = ChunkFile.read(tools, request.repository, hex, length, { hashed: false })
@@ -344,7 +349,7 @@ const complaint = (found: ChunkFile.Found): { readonly why: string } => {
 type ReadChunk = { readonly content: Uint8Array } | { readonly bad: Protocol.BadChunk }
 
 /** Length of a block in bytes: the last one is as long as the image's rest. */
-export const blockLength = (image: { readonly size: number; readonly chunkSize: number }, index: number): number =>
+const blockLength = (image: { readonly size: number; readonly chunkSize: number }, index: number): number =>
   Math.min(image.chunkSize, image.size - index * image.chunkSize)
 
 const withSource = (disk: Disk, path: string, use: (source: Descriptor) => void): void =>
@@ -375,7 +380,7 @@ const makeBuffers = () => {
 const ZEROS = Buffer.alloc(64 * 1024)
 
 /** Whether all bytes are zero; gives up at the first piece that is not. */
-export const isZero = (bytes: Uint8Array): boolean => {
+const isZero = (bytes: Uint8Array): boolean => {
   if (bytes.byteLength > 0 && bytes[0] !== 0) return false
   for (let at = 0; at < bytes.byteLength; at += ZEROS.byteLength) {
     const piece = bytes.subarray(at, at + ZEROS.byteLength)
@@ -392,7 +397,7 @@ const sameId = (ids: Uint8Array, at: number, digest: Uint8Array): boolean =>
   Buffer.compare(ids.subarray(at * DIGEST_LENGTH, (at + 1) * DIGEST_LENGTH), digest) === 0
 
 /** The id at a position of a packed list in hexadecimal digits, `null` for a hole. */
-export const hexAt = (ids: Uint8Array, at: number): string | null => {
+const hexAt = (ids: Uint8Array, at: number): string | null => {
   const id = ids.subarray(at * DIGEST_LENGTH, (at + 1) * DIGEST_LENGTH)
   return isZero(id) ? null : toHex(id)
 }

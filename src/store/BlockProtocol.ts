@@ -44,7 +44,7 @@ export interface Compare extends Blocks {
   readonly op: "compare"
   readonly source: string
   readonly ids: Uint8Array
-  /** For how many differing blocks both contents are wanted as evidence. */
+  /** For how many differing blocks both contents are wanted as evidence, and for how many healed chunks the bad one. */
   readonly evidence: number
 }
 
@@ -72,7 +72,7 @@ export interface Difference {
 export interface Healed {
   readonly id: string
   readonly why: string
-  /** The bad file's content, when there was one. */
+  /** The bad file's content, when there was one and as far as evidence was asked for. */
   readonly raw?: Uint8Array
 }
 

@@ -54,10 +54,32 @@ export class Blocks extends Context.Tag("backy/store/Blocks")<Blocks, {
   readonly hash: Hash.HashKind
 }>() {}
 
+/** System calls as verb phrases, as people read them. */
+const operations: Record<string, string> = {
+  copyfile: "copy",
+  fallocate: "punch a hole into",
+  fchmod: "change the mode of",
+  fdatasync: "sync",
+  fstat: "examine",
+  fsync: "sync",
+  ftruncate: "truncate",
+  lseek: "find data in",
+  lstat: "examine",
+  mkdir: "create directory",
+  scandir: "list",
+  unlink: "remove"
+}
+
 const toIoError = (failure: Protocol.Failure): Effect.Effect<never, IoError> => {
   switch (failure.tag) {
     case "io":
-      return Effect.fail(new IoError({ operation: failure.operation, path: failure.path, code: failure.code }))
+      return Effect.fail(
+        new IoError({
+          operation: operations[failure.operation] ?? failure.operation,
+          path: failure.path,
+          code: failure.code
+        })
+      )
     case "short":
       return Effect.die(new Error(`no reader of ${failure.path} was prepared for its end`))
     case "defect": {

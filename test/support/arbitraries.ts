@@ -23,7 +23,11 @@ const optional = <A>(arbitrary: FastCheck.Arbitrary<A>): FastCheck.Arbitrary<A |
   FastCheck.option(arbitrary, { nil: undefined })
 
 const hex = (digits: number): FastCheck.Arbitrary<string> =>
-  FastCheck.string({ minLength: digits, maxLength: digits, unit: FastCheck.constantFrom(..."0123456789abcdef") })
+  FastCheck.string({
+    minLength: digits,
+    maxLength: digits,
+    unit: FastCheck.constantFrom(..."0123456789abcdef".split(""))
+  })
 
 /** Any revision id. */
 export const revisionId: FastCheck.Arbitrary<RevisionId> = FastCheck.uint8Array({ minLength: 16, maxLength: 16 }).map(
@@ -53,6 +57,8 @@ export const tag: FastCheck.Arbitrary<string> = FastCheck.constantFrom(
 /** Any text that YAML could be tempted to read as something else. */
 export const awkwardText: FastCheck.Arbitrary<string> = FastCheck.oneof(
   FastCheck.constantFrom(
+    "=",
+    "<<",
     "yes",
     "no",
     "on",
@@ -93,7 +99,7 @@ export const awkwardText: FastCheck.Arbitrary<string> = FastCheck.oneof(
     "x".repeat(200) + " y"
   ),
   FastCheck.string({ minLength: 1 })
-).filter((text) => [...text].every((character) => character === "\n" || character >= " " && character !== "\u007f"))
+).filter((text) => !/(?!\n)\p{Cc}/u.test(text))
 
 const bytes = FastCheck.maxSafeNat()
 const seconds = FastCheck.double({ min: 0, max: 1e6, noNaN: true, noDefaultInfinity: true }).map((value) => value + 0)
@@ -256,7 +262,7 @@ export const chunkMap = (
 const plainName: FastCheck.Arbitrary<string> = FastCheck.string({
   minLength: 1,
   maxLength: 20,
-  unit: FastCheck.constantFrom(..."abcXYZ019._ äß€:#'\"{}[]*&!|>%@`,-?")
+  unit: FastCheck.constantFrom(..."abcXYZ019._ äß€:#'\"{}[]*&!|>%@`,-?".split(""))
 })
 
 const commonOfSources = {

@@ -62,7 +62,8 @@ export const loopMount = (kind: FileSystemKind, mebibytes = 0): Mount => {
       run("mount", "-o", `remount,${options}`, path)
     },
     unmount: () => {
-      run("umount", path)
+      // Lazily, so that a file which a failed test left open keeps nothing mounted.
+      run("umount", "--lazy", path)
       FS.rmSync(folder, { recursive: true, force: true })
     }
   }
