@@ -97,19 +97,12 @@ const aboutKey = (key: string, enclosing: AST.AST | undefined): string => {
   })
 }
 
-const kindOf = (ast: AST.AST): string => {
-  switch (ast._tag) {
-    case "TypeLiteral":
-      return "keys and values"
-    case "TupleType":
-      return "a list"
-    case "StringKeyword":
-      return "text"
-    case "NumberKeyword":
-      return "a number"
-    case "Literal":
-      return JSON.stringify(ast.literal)
-    default:
-      return "something else"
-  }
+const kinds: Readonly<Partial<Record<AST.AST["_tag"], string>>> = {
+  TypeLiteral: "keys and values",
+  TupleType: "a list",
+  StringKeyword: "text",
+  NumberKeyword: "a number"
 }
+
+const kindOf = (ast: AST.AST): string =>
+  AST.isLiteral(ast) ? JSON.stringify(ast.literal) : kinds[ast._tag] ?? "something else"

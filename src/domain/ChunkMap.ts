@@ -5,6 +5,7 @@
 import * as ChunkId from "./ChunkId.ts"
 import type { Extent } from "./Extent.ts"
 import { between, normalise } from "./Extent.ts"
+import * as IdSet from "./IdSet.ts"
 
 export { ChunkMapInvalid, decode, encode } from "./ChunkMapText.ts"
 
@@ -95,36 +96,10 @@ export const diff = (a: ChunkMap, b: ChunkMap): ReadonlyArray<Extent> => {
   return normalise(changed)
 }
 
-/**
- * The index at which each stored chunk is named first, ascending: what to look at in order to see every chunk once.
- * Open addressing over the packed bytes; ids are hashes, so their first bytes are as good a hash as any.
- */
-export const distinctIndexes = (map: ChunkMap): Array<number> => {
-  const total = count(map)
-  let slots = 16
-  while (slots < total * 2) slots *= 2
-  const table = new Int32Array(slots).fill(-1)
-  const words = new DataView(map.ids.buffer, map.ids.byteOffset, map.ids.byteLength)
-  const first: Array<number> = []
-  for (let index = 0; index < total; index++) {
-    if (isHole(map, index)) continue
-    let slot = words.getUint32(index * ChunkId.BYTES) & (slots - 1)
-    while (table[slot] !== -1 && !sameIdWithin(map, table[slot]!, index)) slot = (slot + 1) & (slots - 1)
-    if (table[slot] !== -1) continue
-    table[slot] = index
-    first.push(index)
-  }
-  return first
-}
-
-const sameIdWithin = (map: ChunkMap, left: number, right: number): boolean => {
-  for (let i = 0; i < ChunkId.BYTES; i++) {
-    if (map.ids[left * ChunkId.BYTES + i] !== map.ids[right * ChunkId.BYTES + i]) return false
-  }
-  return true
-}
-
 /** Every chunk that the map names, each once, in the order of the image; made one by one as they are asked for. */
 export function* distinctIds(map: ChunkMap): Generator<ChunkId.ChunkId> {
-  for (const index of distinctIndexes(map)) yield ChunkId.fromBytes(idBytesAt(map, index))
+  const seen = IdSet.make()
+  for (let index = 0; index < count(map); index++) {
+    if (seen.add(map.ids, index * ChunkId.BYTES)) yield ChunkId.fromBytes(idBytesAt(map, index))
+  }
 }

@@ -18,7 +18,7 @@ export class ChunkMapInvalid extends Data.TaggedError("ChunkMapInvalid")<{
 }
 
 /** A chunk of another size than ours is readable up to this many bytes; one chunk must fit in memory several times. */
-export const MAX_CHUNK_SIZE = 64 * 1024 * 1024
+const MAX_CHUNK_SIZE = 64 * 1024 * 1024
 
 const NEWLINE = 0x0a
 const DASH = 0x2d

@@ -46,14 +46,9 @@ export const Interval = Schema.transformOrFail(
 
 const complaint = (input: unknown): string => {
   const expected = "expected a duration such as 6h, 1d or 2w"
-  switch (typeof input) {
-    case "string":
-      return `${expected}${/^[1-9][0-9]*[smhdw]?$/.test(input) ? ", at most a century" : ""}, got "${
-        input.slice(0, 40)
-      }"`
-    case "number":
-      return `${expected}, got ${input}${parse(String(input)) === undefined ? "" : ` without a unit (write ${input}s)`}`
-    default:
-      return expected
+  if (typeof input === "number") {
+    return `${expected}, got ${input}${parse(String(input)) === undefined ? "" : ` without a unit (write ${input}s)`}`
   }
+  if (typeof input !== "string") return expected
+  return `${expected}${/^[1-9][0-9]*[smhdw]?$/.test(input) ? ", at most a century" : ""}, got "${input.slice(0, 40)}"`
 }

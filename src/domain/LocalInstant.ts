@@ -1,6 +1,6 @@
 /**
- * A day or an instant as people write it, `2025-03-04` or `2025-03-04 02:10`, and the stretch of time that it means in a
- * zone: a day is all of that day, a minute all of that minute.
+ * A day or an instant as people write it, `2025-03-04` or `2025-03-04 02:10`, and the stretch of time that it means in
+ * a zone: a day is all of that day, a minute all of that minute.
  */
 import * as DateTime from "effect/DateTime"
 
@@ -23,8 +23,14 @@ export interface Stretch {
 }
 
 /** How a date begins; `lastIndex` says where. It ends before a space, an operator of revision specs, or the end. */
-export const PATTERN =
-  /(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:(Z)|([-+])(\d\d):?(\d\d))?)?(?=$|[\s,&()]|\.\.)/y
+export const PATTERN = new RegExp(
+  [
+    /(\d{4})-(\d\d)-(\d\d)/,
+    /(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(?:(Z)|([-+])(\d\d):?(\d\d))?)?/,
+    /(?=$|[\s,&()]|\.\.)/
+  ].map((part) => part.source).join(""),
+  "y"
+)
 
 const unit: Record<Precision, number> = { day: 86_400_000, minute: 60_000, second: 1000, millisecond: 1 }
 

@@ -53,7 +53,7 @@ export const Distrust = Schema.Struct({
 export type Distrust = typeof Distrust.Type
 
 /** What the verification after the backup compared with the source. */
-export const Verification = Schema.Struct({
+const Verification = Schema.Struct({
   kind: Schema.String,
   compared: Count,
   of: Count,
@@ -63,7 +63,7 @@ export const Verification = Schema.Struct({
 export type Verification = typeof Verification.Type
 
 /** Figures of the run: `duration` in seconds marks a complete revision, others may be added by anybody. */
-export const Stats = Schema.Struct({
+const Stats = Schema.Struct({
   bytes_written: maybe(Schema.Number.pipe(Schema.finite(), Schema.nonNegative())),
   duration: maybe(Schema.Number.pipe(Schema.finite()))
 }, Anything)
@@ -75,7 +75,7 @@ export class Revision extends Schema.Class<Revision>("Revision")({
   backendType: BackendType,
   timestamp: Schema.DateTimeUtcFromSelf,
   /** The part of the timestamp below a millisecond, as the ancestor wrote it; kept for the next rewrite. */
-  microseconds: maybe(Count),
+  microseconds: maybe(Schema.Number.pipe(Schema.int(), Schema.between(0, 999))),
   /** The revision before this one; for older readers, nothing of ours relies on it. */
   parent: Schema.NullOr(RevisionId),
   /** Sorted, each once. */
@@ -116,13 +116,13 @@ export const make = (fields: LooseFields): Revision =>
 /** A copy with some fields replaced; `undefined` removes an optional one. Tags are sorted and made unique. */
 export const update = (revision: Revision, changes: Partial<LooseFields>): Revision =>
   // A required field cannot be undefined in `Partial` under exactOptionalPropertyTypes, so none gets lost.
-  make({ ...revision, ...changes } as LooseFields)
+  make(Object.assign({}, revision, changes) as LooseFields)
 
 /** Tags as revisions hold them: sorted, each once. */
 export const sortedTags = (tags: Iterable<string>): ReadonlyArray<string> => Array.from(new Set(tags)).sort()
 
 /** The order of history: by time, to the microsecond; the id decides between equals. */
-export const order: Order.Order<Revision> = Order.combineAll([
+const order: Order.Order<Revision> = Order.combineAll([
   Order.mapInput(Order.number, (revision: Revision) => DateTime.toEpochMillis(revision.timestamp)),
   Order.mapInput(Order.number, (revision: Revision) => revision.microseconds ?? 0),
   Order.mapInput(Order.string, (revision: Revision): string => revision.id)
@@ -234,7 +234,7 @@ export const encodeYaml = (revision: Revision): string =>
   }))
 
 const withoutUndefined = (record: object): object =>
-  Object.fromEntries(Object.entries(record).filter(([_, value]) => value !== undefined))
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined))
 
 /** The first issue as "key: what is wrong", never longer than a line on a terminal or two. */
 const sentence = (error: ParseResult.ParseError): string => {

@@ -99,7 +99,10 @@ const evaluate = (context: Context, spec: RevisionSpec): Selection => {
       return combine(context, spec.parts, (found, one) => found.every((part) => part.has(one)))
     case "Or":
       return combine(context, spec.parts, (found, one) => found.some((part) => part.has(one)))
-    default:
+    case "Name":
+    case "Number":
+    case "Latest":
+    case "First":
       return Either.map(resolve(context, spec), (revision) => [revision])
   }
 }

@@ -2,7 +2,7 @@
  * Where a job's image comes from, as the user writes it. The set of source types is open: plug-ins add theirs, so a
  * decoder is made for the types that are known where it is needed.
  */
-import * as Either from "effect/Either"
+import type * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
@@ -39,7 +39,7 @@ export const sourceType = <Config extends SourceConfig, Encoded>(
   is: Schema.is(schema)
 })
 
-/** Keys that every source may have. `cow: false` asked the ancestor for full copies; it is accepted and means nothing. */
+/** Keys of every source. `cow: false` asked the ancestor for full copies; it is accepted and means nothing. */
 const common = { backend: maybe(word("chunked", "cowfile")), cow: maybe(flag) }
 
 /** A name of Ceph's that cannot be mistaken for an option or for a path of pool, image and snapshot. */

@@ -21,7 +21,7 @@ export interface Due {
 const EPOCH = -62_135_596_800_000
 
 /** Missed tags wait for a regular run that is nearer than this. */
-export const CATCH_UP_AFTER: Duration.Duration = Duration.minutes(5)
+const CATCH_UP_AFTER = Duration.minutes(5)
 
 const shortest = (schedule: Schedule): number | undefined => {
   const intervals = Object.values(schedule).map((rule) => Duration.toMillis(rule.interval))

@@ -43,7 +43,7 @@ export const distrust = (revision: Revision, doubt: Doubt): Revision => {
 }
 
 /** Why the revision is distrusted; the ancestor kept no reason, which counts as a person's word. */
-export const distrustOf = (revision: Revision): Distrust | undefined =>
+const distrustOf = (revision: Revision): Distrust | undefined =>
   revision.isTrusted ? undefined : revision.distrust ?? { reason: "manual", at: revision.timestamp, chunks: [] }
 
 /**

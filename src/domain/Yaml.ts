@@ -5,6 +5,7 @@
 import { isNonEmptyReadonlyArray, map as mapNonEmpty } from "effect/Array"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import { Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml"
 import type { Alias, Node, Pair, ScalarTag, Tags, YAMLError, YAMLMap } from "yaml"
 import * as Timestamp from "./Timestamp.ts"
@@ -36,7 +37,7 @@ const MAX_PREFIX = 128
 /** Quotes, brackets and sigils cost the parser a hundred times what text costs. No real file has so many. */
 const MAX_INDICATORS = 50_000
 /** What aliases may unfold to. A bomb unfolds to billions. */
-const MAX_NODES = 200_000
+const MAX_NODES = 100_000
 const MAX_PROBLEMS = 20
 
 /**
@@ -81,14 +82,9 @@ export const parse = (
 }
 
 const sentence = (mistake: YAMLError, text: string): string => {
-  switch (mistake.code) {
-    case "TAG_RESOLVE_FAILED":
-      return `the tag ${text.slice(...mistake.pos)} is not allowed here`
-    case "MULTIPLE_DOCS":
-      return "a second document begins here, but a file holds one"
-    default:
-      return mistake.message.charAt(0).toLowerCase() + mistake.message.slice(1)
-  }
+  if (mistake.code === "TAG_RESOLVE_FAILED") return `the tag ${text.slice(...mistake.pos)} is not allowed here`
+  if (mistake.code === "MULTIPLE_DOCS") return "a second document begins here, but a file holds one"
+  return mistake.message.charAt(0).toLowerCase() + mistake.message.slice(1)
 }
 
 /** Block style, sorted keys, no line folding, and nothing that YAML 1.1 (the ancestor's) would read as another type. */
@@ -98,7 +94,7 @@ export const stringify = (value: unknown): string =>
     compat: "yaml-1.1",
     sortMapEntries: true,
     aliasDuplicateObjects: false,
-    customTags: (tags): Tags => [timestampTag, exponentTag, ...tags]
+    customTags: (tags): Tags => [timestampTag, exponentTag, indicatorTag, ...tags]
   }).toString({ lineWidth: 0, indentSeq: false, singleQuote: true, nullStr: "null" })
 
 const timestampTag: ScalarTag = {
@@ -119,6 +115,14 @@ const exponentTag: ScalarTag = {
   test: /^-?\d+e/,
   resolve: (text) => text,
   stringify: (node) => String(node.value).replace("e", ".0e")
+}
+
+/** Two words that YAML 1.1 takes for more than text. Its only use is that the stringifier quotes what it fits. */
+const indicatorTag: ScalarTag = {
+  tag: "tag:yaml.org,2002:value",
+  default: true,
+  test: /^(?:=|<<)$/,
+  resolve: (text) => text
 }
 
 /** A value and the lines of what is in it. */
@@ -201,7 +205,7 @@ class Walk {
       const key = this.key(pair, at)
       if (key === undefined) continue
       const child = this.value(pair.value, at, depth + 1)
-      if (key === "<<") this.merge(child, merged)
+      if (key === "<<" && isScalar(pair.key) && pair.key.type === "PLAIN") this.merge(child, merged)
       else if (own.has(key)) this.problem(at, `the key "${key}" stands twice in the same place`)
       else own.set(key, child)
     }
@@ -223,7 +227,7 @@ class Walk {
   private merge(from: Located, into: Map<PropertyKey, Located>): void {
     const sources = Array.isArray(from.plain) ? Array.from(from.children.values()) : [from]
     for (const source of sources) {
-      if (source.children.size === 0) this.problem(from.line, "\"<<\" merges maps only")
+      if (!Predicate.isRecord(source.plain)) this.problem(from.line, "\"<<\" merges maps only")
       for (const [key, child] of source.children) if (!into.has(key)) into.set(key, child)
     }
   }
@@ -250,26 +254,10 @@ const findHarm = (text: string): Problem | undefined => {
   for (const content of text.split("\n")) {
     if (CONTROL.test(content)) return { line, message: "there is a control character in this line" }
     if (/^[-?:\s]*/.exec(content)![0].length > MAX_PREFIX) return { line, message: "this is nested too deeply" }
-    for (let i = 0; i < content.length; i++) {
-      switch (content[i]) {
-        case "[":
-        case "{":
-          depth++
-          indicators++
-          break
-        case "]":
-        case "}":
-          depth--
-          indicators++
-          break
-        case "\"":
-        case "'":
-        case "&":
-        case "*":
-        case "!":
-        case ",":
-          indicators++
-      }
+    for (const [indicator] of content.matchAll(/[[\]{}"'&*!,]/g)) {
+      indicators++
+      if (indicator === "[" || indicator === "{") depth++
+      if (indicator === "]" || indicator === "}") depth--
       if (depth > MAX_DEPTH) return { line, message: "this is nested too deeply" }
     }
     if (indicators > MAX_INDICATORS) return { line, message: "there are too many quotes and brackets up to here" }

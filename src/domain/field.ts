@@ -3,16 +3,9 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
 const got = (actual: unknown): string => {
-  switch (typeof actual) {
-    case "string":
-      return `, got "${actual.slice(0, 40)}"`
-    case "number":
-    case "bigint":
-    case "boolean":
-      return `, got ${actual}`
-    default:
-      return actual === null ? ", got nothing" : ""
-  }
+  if (typeof actual === "string") return `, got "${actual.slice(0, 40)}"`
+  if (typeof actual === "number" || typeof actual === "bigint" || typeof actual === "boolean") return `, got ${actual}`
+  return actual === null ? ", got nothing" : ""
 }
 
 const says = (expected: string) => ({

@@ -107,9 +107,6 @@ describe("ChunkMap", () => {
   it.prop("distinctIds names each chunk once, in the order of the image", [chunkMap({ maxChunks: 40 })], ([map]) => {
     const expected = new Set(idsOf(map).filter((id) => id !== undefined))
     assert.deepStrictEqual([...ChunkMap.distinctIds(map)], [...expected])
-    const firsts = ChunkMap.distinctIndexes(map)
-    assert.deepStrictEqual(firsts.map((index) => ChunkMap.idAt(map, index)), [...expected])
-    firsts.forEach((index) => assert.strictEqual(idsOf(map).indexOf(ChunkMap.idAt(map, index)), index))
   })
 
   it.prop("resized keeps every chunk whose length stays and leaves the others to be made anew", [

@@ -50,7 +50,7 @@ describe("Retention", () => {
     const decisions = Retention.decide(situation)
     const kept = new Map(decisions.flatMap(({ _tag, revision, tags }) => _tag === "remove" ? [] : [[revision, tags]]))
     assert.deepStrictEqual(kept, reference(situation))
-  }, { fastCheck: { numRuns: 500 } })
+  }, { fastCheck: { numRuns: 200 } })
 
   it.prop("decides about each revision once, oldest first, with a reason", [situation], ([situation]) => {
     const decisions = Retention.decide({ ...situation, revisions: [...situation.revisions].toReversed() })
@@ -169,7 +169,8 @@ describe("Retention", () => {
 
   it("is not fooled by tags that objects have by nature", () => {
     assert.deepStrictEqual(reasons([days(9, ["toString", "__proto__"]), days(1)]), [
-      "keep: __proto__: the schedule does not know it, so it stays; toString: the schedule does not know it, so it stays",
+      "keep: __proto__: the schedule does not know it, so it stays; " +
+      "toString: the schedule does not know it, so it stays",
       "keep: daily: among the newest 2"
     ])
   })
