@@ -1,13 +1,7 @@
 /**
  * Ways to answer the questions of a simulated power loss: at random, everything, or all possible answers in turn.
  */
-import type { Choose } from "./MemoryCrash.ts"
-
-/** Everything that was not synced is lost. */
-export const loseAll: Choose = () => 0
-
-/** Everything happened, as if the power had not failed. */
-export const keepAll: Choose = () => 1
+import { type Choose, loseAll } from "./MemoryCrash.ts"
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */
 export const randomNumbers = (seed: number): () => number => {
@@ -28,7 +22,7 @@ export const seeded = (seed: number): Choose => {
   const next = randomNumbers(seed)
   const lean = [0.05, 0.25, 0.5, 0.75, 0.95][Math.floor(next() * 5)] ?? 0.5
   const common = next() < 0.5 ? 0 : 1
-  return (options) => next() < lean ? common : Math.floor(next() * options)
+  return (options) => next() < lean ? Math.min(common, options - 1) : Math.floor(next() * options)
 }
 
 /**

@@ -40,7 +40,7 @@ const setPage = (draft: Draft, page: number, bytes: Uint8Array | undefined): voi
   const index = Math.floor(page / PAGES_PER_SEGMENT)
   let segment = draft.owned.get(index)
   if (segment === undefined) {
-    segment = Array.from({ length: PAGES_PER_SEGMENT }, (_, i) => draft.segments.get(index)?.[i])
+    segment = draft.segments.get(index)?.slice() ?? Array.from({ length: PAGES_PER_SEGMENT }, () => undefined)
     draft.owned.set(index, segment)
     draft.segments.set(index, segment)
   }

@@ -5,6 +5,7 @@
  * order; each write to a file is lost, whole, zero-filled (the size grew, the bytes did not arrive) or cut; each other
  * change of a file has happened or not. File and directory are independent: a rename may survive without the content.
  */
+import * as Chunk from "effect/Chunk"
 import { changed, type FileData } from "./MemoryDurability.ts"
 import { type DataChange, type DataInode, type Ino, type Inode, ROOT, type State } from "./MemoryState.ts"
 
@@ -14,9 +15,17 @@ import { type DataChange, type DataInode, type Ino, type Inode, ROOT, type State
  */
 export type Choose = (options: number, question: string) => number
 
+/** Everything happened, as if the power had not failed. */
+export const keepAll: Choose = () => 1
+
+/** Everything that was not synced is lost. */
+export const loseAll: Choose = () => 0
+
 export interface CrashOptions {
   /** Where a write may be cut: in the middle (default; few states), or behind any of its bytes. */
   readonly cut?: "half" | "any"
+  /** Files whose content is of no interest, e.g. lock files: they survive whole, and nothing is asked about them. */
+  readonly ignore?: (path: string) => boolean
 }
 
 const cutLength = (length: number, choose: Choose, question: string, options: CrashOptions | undefined): number =>
@@ -87,16 +96,18 @@ export const survivor = (state: State, choose: Choose, options?: CrashOptions): 
     const before = inodes.get(ino)
     // A second name: its source directory was not synced after the rename.
     if (before?.kind === inode.kind) return void inodes.set(ino, { ...before, nlink: before.nlink + 1 })
-    const data = inode.pending.reduce<FileData>(
-      (data, change) => survived(data, change, choose, path, options),
-      inode.durable
+    const answer = options?.ignore?.(path) === true ? keepAll : choose
+    const data = Chunk.reduce<DataChange, FileData>(
+      inode.pending,
+      inode.durable,
+      (data, change) => survived(data, change, answer, path, options)
     )
     inodes.set(ino, {
       ...inode,
       ...data,
       nlink: 1,
       durable: data,
-      pending: [],
+      pending: Chunk.empty(),
       failures: { count: 0, code: "EIO" },
       deluded: false
     })

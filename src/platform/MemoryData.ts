@@ -1,6 +1,7 @@
 /**
  * The calls of a simulated disk that work on descriptors.
  */
+import * as Chunk from "effect/Chunk"
 import type { Descriptor, Disk, FileStat, OpenOptions } from "./Disk.ts"
 import { errnoError } from "./errno.ts"
 import * as Content from "./MemoryContent.ts"
@@ -98,7 +99,7 @@ export const makeData = (machine: Machine): DataCalls => {
         nlink: 1,
         content: Content.empty,
         durable: { content: Content.empty, mode },
-        pending: [],
+        pending: Chunk.empty(),
         failures: { count: 0, code: "EIO" },
         deluded: false
       })

@@ -7,6 +7,7 @@
  * Permissions are kept, not enforced, and there are no hard links. How data and names become durable is told in
  * MemoryDurability.ts; what a power loss may do to the rest in MemoryCrash.ts.
  */
+import * as Chunk from "effect/Chunk"
 import type { Disk } from "./Disk.ts"
 import { errnoError } from "./errno.ts"
 import * as Content from "./MemoryContent.ts"
@@ -118,7 +119,7 @@ const fromState = (state: State, options: MemoryDiskOptions): MemoryDisk => {
     },
     get isDurable() {
       return state.names.length === 0 && Array.from(state.inodes.values()).every((inode) =>
-        (inode.kind !== "file" && inode.kind !== "block-device") || (inode.pending.length === 0 && !inode.deluded)
+        (inode.kind !== "file" && inode.kind !== "block-device") || (Chunk.isEmpty(inode.pending) && !inode.deluded)
       )
     },
     syncAll: () => {

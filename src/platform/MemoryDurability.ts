@@ -2,6 +2,7 @@
  * Between the page cache of a simulated disk and its medium: what changes, what a sync makes durable, what a failed
  * write-back loses.
  */
+import * as Chunk from "effect/Chunk"
 import * as Content from "./MemoryContent.ts"
 import { type DataChange, type DataInode, type Ino, inodeOf, type NameChange, type State } from "./MemoryState.ts"
 
@@ -26,6 +27,12 @@ export const changed = (data: FileData, change: DataChange): FileData => {
   }
 }
 
+/** What a file will be when all that is pending reaches the medium. */
+const replayed = (inode: DataInode): FileData =>
+  Chunk.reduce<DataChange, FileData>(inode.pending, inode.durable, changed)
+
+const isModeChange = (what: DataChange): boolean => what.kind === "mode"
+
 const dataInode = (state: State, ino: Ino): DataInode | undefined => {
   const inode = inodeOf(state, ino)
   return inode.kind === "file" || inode.kind === "block-device" ? inode : undefined
@@ -39,7 +46,7 @@ export const change = (state: State, ino: Ino, inode: DataInode, what: DataChang
     ...after,
     mtimeNs: what.kind === "mode" ? inode.mtimeNs : now,
     ctimeNs: now,
-    pending: [...inode.pending, what]
+    pending: Chunk.append(inode.pending, what)
   })
 }
 
@@ -69,10 +76,10 @@ export const flush = (state: State, ino: Ino, dataOnly = false): void => {
     return
   }
   const data = dataInode(state, ino)
-  if (data === undefined || data.pending.length === 0) return
+  if (data === undefined || Chunk.isEmpty(data.pending)) return
   // What readers see is what the medium gets, unless an earlier write-back failed.
-  const { content, mode } = data.deluded ? data.pending.reduce(changed, data.durable as FileData) : data
-  const pending = dataOnly ? data.pending.filter((what) => what.kind === "mode") : []
+  const { content, mode } = data.deluded ? replayed(data) : data
+  const pending = dataOnly ? Chunk.filter(data.pending, isModeChange) : Chunk.empty<DataChange>()
   state.inodes.set(ino, {
     ...data,
     durable: { content, mode: dataOnly ? data.durable.mode : mode },
@@ -89,9 +96,9 @@ export const failWriteBack = (state: State, ino: Ino, code: string): void => {
   if (inode === undefined) return
   state.inodes.set(ino, {
     ...inode,
-    pending: inode.pending.filter((what) => what.kind === "mode"),
+    pending: Chunk.filter(inode.pending, isModeChange),
     failures: { count: inode.failures.count + 1, code },
-    deluded: inode.deluded || inode.pending.some((what) => what.kind !== "mode")
+    deluded: inode.deluded || Chunk.some(inode.pending, (what) => !isModeChange(what))
   })
 }
 
@@ -99,6 +106,6 @@ export const failWriteBack = (state: State, ino: Ino, code: string): void => {
 export const forgetCache = (state: State, ino: Ino): void => {
   const inode = dataInode(state, ino)
   if (inode === undefined || !inode.deluded) return
-  const { content } = inode.pending.reduce(changed, inode.durable as FileData)
+  const { content } = replayed(inode)
   state.inodes.set(ino, { ...inode, content, deluded: false })
 }

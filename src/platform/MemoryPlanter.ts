@@ -1,6 +1,7 @@
 /**
  * Puts things onto a simulated disk that are there before a test begins, durable at once.
  */
+import * as Chunk from "effect/Chunk"
 import { errnoError } from "./errno.ts"
 import * as Content from "./MemoryContent.ts"
 import { lookUp } from "./MemoryPath.ts"
@@ -49,7 +50,7 @@ export const makePlanter = (state: State, now: () => bigint): Planter => {
       nlink: 1,
       content,
       durable: { content, mode },
-      pending: [],
+      pending: Chunk.empty(),
       failures: { count: 0, code: "EIO" },
       deluded: false
     })

@@ -2,6 +2,7 @@
  * What a simulated disk consists of: inodes, each with what is visible now and what is on the medium, and the changes
  * between the two. Inodes are values that are replaced, never changed, so a copy of a disk is a copy of one map.
  */
+import type * as Chunk from "effect/Chunk"
 import type { Content } from "./MemoryContent.ts"
 
 /** Number of an inode; never used again. */
@@ -31,7 +32,7 @@ export interface DataInode extends Attributes {
   /** What is on the medium. */
   readonly durable: { readonly content: Content; readonly mode: number }
   /** What was done since, oldest first; after a power loss each may have happened or not. */
-  readonly pending: ReadonlyArray<DataChange>
+  readonly pending: Chunk.Chunk<DataChange>
   /** Grows with each failed write-back; a descriptor that saw a smaller number learns of it at its next sync. */
   readonly failures: { readonly count: number; readonly code: string }
   /** A write-back failed: `content` shows bytes that will never reach the medium. */

@@ -4,7 +4,6 @@
  * Each program leads a process group of its own: a Ctrl-C in our terminal reaches only us, and whoever ends it ends
  * also what it started.
  */
-import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { type ChildProcess, spawn } from "node:child_process"
 import type { Readable } from "node:stream"
 import { codeOf, hasCode } from "./errno.ts"
+import { type PipeReader, readPipe } from "./pipeReader.ts"
 import {
   concatenated,
   inputStream,
@@ -34,13 +34,18 @@ type Ending = { readonly exitCode: number | null; readonly signal: string | null
 
 /** A program that runs. */
 interface Child<E> {
-  readonly stdout: Stream.Stream<Uint8Array, ProcessFailed>
+  readonly stdout: PipeReader<ProcessFailed | E>
   /** Gives it all of its input, unless it fails first; fails when the input does. */
   readonly feed: Effect.Effect<void, E>
   /** Waits for its end; fails unless it ended by itself, and read all of its input if it ended well. */
   readonly ended: Effect.Effect<{ readonly exitCode: number; readonly stderr: string }, ProcessFailed>
-  readonly failed: (reason: ProcessFailed["reason"], more?: Partial<ProcessFailed>) => ProcessFailed
+  readonly failed: Failed
 }
+
+type Failed = (
+  reason: ProcessFailed["reason"],
+  more?: { readonly code?: string; readonly signal?: string; readonly stderr?: string }
+) => ProcessFailed
 
 /** Sends a signal to the whole group; that it has gone already is no error. */
 const kill = (child: ChildProcess, signal: NodeJS.Signals): Effect.Effect<void> =>
@@ -89,7 +94,7 @@ const start = <E>(
   options: ProcessOptions<E> | undefined
 ): Effect.Effect<Child<E>, ProcessFailed, Scope.Scope> => {
   let stderr = ""
-  const failed: Child<E>["failed"] = (reason, more) => new ProcessFailed({ reason, command, args, stderr, ...more })
+  const failed: Failed = (reason, more) => new ProcessFailed({ reason, command, args, stderr, ...more })
   return Effect.gen(function*() {
     const ending = yield* Deferred.make<Ending>()
     const silent = yield* Deferred.make<void>()
@@ -144,10 +149,7 @@ const start = <E>(
     return {
       failed,
       feed,
-      stdout: NodeStream.fromReadable<ProcessFailed, Uint8Array>(
-        () => stdoutOf(child),
-        (cause) => failed("output", { code: codeOf(cause) })
-      ),
+      stdout: readPipe<ProcessFailed | E>(stdoutOf(child), (cause) => failed("output", { code: codeOf(cause) })),
       ended: Effect.gen(function*() {
         const { exitCode, signal } = yield* Deferred.await(ending)
         yield* Effect.timeoutOption(Deferred.await(silent), LAST_WORDS)
@@ -166,7 +168,7 @@ const run = <E>(command: string, args: ReadonlyArray<string>, options: ProcessOp
     const child = yield* start(command, args, options)
     const pieces: Array<Uint8Array> = []
     let length = 0
-    const collecting = Stream.runForEach(child.stdout, (piece) => {
+    const collecting = Stream.runForEach(child.stdout.stream, (piece) => {
       length += piece.length
       pieces.push(piece)
       return length > most ? Effect.fail(child.failed("output")) : Effect.void
@@ -181,15 +183,18 @@ const run = <E>(command: string, args: ReadonlyArray<string>, options: ProcessOp
 }
 
 const stream = <E>(command: string, args: ReadonlyArray<string>, options: ProcessOptions<E> | undefined) =>
-  Stream.unwrapScoped(Effect.map(start(command, args, options), (child) => {
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const child = yield* start(command, args, options)
+    // Not interruptWhen: it makes each step of the stream several times as dear.
+    const watched = <A>(disturbance: Effect.Effect<A, ProcessFailed | E>) =>
+      Effect.forkScoped(Effect.catchAllCause(disturbance, (cause) => Effect.sync(() => child.stdout.fail(cause))))
+    yield* watched(child.feed)
+    if (options?.timeout !== undefined) {
+      yield* watched(Effect.zipRight(Effect.sleep(options.timeout), Effect.suspend(() => child.failed("timeout"))))
+    }
     const check = Effect.flatMap(child.ended, ({ exitCode, stderr }) =>
       succeeded(command, args, { exitCode, stderr, stdout: new Uint8Array(0) }))
-    const whole = Stream.concat(child.stdout, Stream.drain(Stream.fromEffect(check)))
-    const late = options?.timeout === undefined
-      ? Effect.never
-      : Effect.zipRight(Effect.sleep(options.timeout), Effect.suspend(() => child.failed("timeout")))
-    const disturbed = Effect.raceFirst(Effect.zipRight(child.feed, Effect.never), late)
-    return Stream.interruptWhen(whole, disturbed)
+    return Stream.concat(child.stdout.stream, Stream.drain(Stream.fromEffect(check)))
   }))
 
 /** Real programs. */

@@ -1,0 +1,114 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as FS from "node:fs"
+import * as NodeProcess from "../../src/platform/nodeProcess.ts"
+import { layerMemory, Process, type ProgramResult } from "../../src/platform/Process.ts"
+import { processContract, scripts } from "../support/contract/Process.contract.ts"
+
+processContract("real", NodeProcess.layer)
+
+processContract(
+  "simulated",
+  layerMemory({
+    sh: ([, script = ""], stdin, { env }): ProgramResult => scripts[script]?.(stdin, env) ?? { exitCode: 127 }
+  })
+)
+
+/** The first piece of output, after which the stream is not read any more. */
+const firstLine = (self: Stream.Stream<Uint8Array, unknown>) =>
+  Stream.runHead(self).pipe(Effect.map((piece) => piece._tag === "Some" ? new TextDecoder().decode(piece.value) : ""))
+
+/** Does a process run still? One that has ended may wait as a zombie for its parent to notice. */
+const isRunning = (pid: number): boolean => {
+  try {
+    return !/^\d+ \(.*\) Z /.test(FS.readFileSync(`/proc/${pid}/stat`, "utf8"))
+  } catch {
+    return false
+  }
+}
+
+describe("real processes", () => {
+  it.live("a program that ignores SIGTERM is killed when its time is over", () =>
+    Effect.gen(function*() {
+      const { run } = yield* Process
+      const error = yield* Effect.flip(
+        run("sh", ["-c", "trap '' TERM; while :; do sleep 1; done"], { timeout: "100 millis", grace: "100 millis" })
+      )
+      assert.strictEqual(error.reason, "timeout")
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it.live("a stream that takes too long fails", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* Process
+      const error = yield* Effect.flip(
+        Stream.runDrain(stream("sh", ["-c", "echo x; sleep 600"], { timeout: "100 millis", grace: "100 millis" }))
+      )
+      assert.strictEqual(error.reason, "timeout")
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it.live("who stops reading ends the program and what it started", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* Process
+      const line = yield* firstLine(stream("sh", ["-c", "sleep 600 & echo $$ $!; wait"], { grace: "100 millis" }))
+      const pids = line.trim().split(" ").map(Number)
+      assert.strictEqual(pids.length, 2)
+      // The kernel may need a moment for the grandchild.
+      yield* Effect.yieldNow().pipe(Effect.repeat({ while: () => pids.some(isRunning) }))
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it.live("an interrupted program has ended when the interruption is over", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* Process
+      const started = yield* Deferred.make<number>()
+      const fiber = yield* stream("sh", ["-c", "trap '' TERM; echo $$; while :; do sleep 1; done"], {
+        grace: "50 millis"
+      }).pipe(
+        Stream.runForEach((piece) => Deferred.succeed(started, Number(new TextDecoder().decode(piece)))),
+        Effect.fork
+      )
+      const pid = yield* Deferred.await(started)
+      const exit = yield* Fiber.interrupt(fiber)
+      assert.isTrue(Exit.isInterrupted(exit))
+      assert.isFalse(isRunning(pid))
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it.effect("a stream is read as fast as it is consumed", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* Process
+      let count = 0
+      yield* stream("head", ["-c", "200000000", "/dev/zero"]).pipe(
+        Stream.runForEach((piece) => Effect.sync(() => void (count += piece.length)))
+      )
+      assert.strictEqual(count, 200_000_000)
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it.effect("arguments are never seen by a shell", () =>
+    Effect.gen(function*() {
+      const { run } = yield* Process
+      const args = ["a b", "$HOME", "`id`", "*", "'", "\"", ";", "\n", "ü"]
+      const { stdout } = yield* run("printf", ["%s\\0", ...args])
+      assert.deepStrictEqual(new TextDecoder().decode(stdout).split("\0").slice(0, -1), args)
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it.effect("an argument that no program can get is refused", () =>
+    Effect.gen(function*() {
+      const { run } = yield* Process
+      const error = yield* Effect.flip(run("echo", ["a\0b"]))
+      assert.deepInclude({ ...error }, { reason: "spawn", code: "EINVAL" })
+    }).pipe(Effect.provide(NodeProcess.layer)))
+})
+
+describe("simulated processes", () => {
+  it.effect("a program that hangs runs into the time limit of the virtual clock", () =>
+    Effect.gen(function*() {
+      const { run } = yield* Process
+      const fiber = yield* Effect.fork(Effect.flip(run("rbd", ["info"], { timeout: "90 seconds" })))
+      yield* TestClock.adjust("90 seconds")
+      assert.strictEqual((yield* Fiber.join(fiber)).reason, "timeout")
+    }).pipe(Effect.provide(layerMemory({ rbd: () => Effect.never }))))
+})
