@@ -11,8 +11,8 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import * as Yaml from "yaml"
 import { isRevisionId, RevisionId } from "../domain/RevisionId.ts"
+import * as Yaml from "../domain/Yaml.ts"
 import * as BlockFile from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
@@ -40,7 +40,7 @@ const ReportedBlock = Schema.Struct({
 /** One report, with the keys it has on disk. Reports of the ancestor have their block's keys at the top. */
 export const Report = Schema.Struct({
   uuid: RevisionId,
-  timestamp: Schema.Union(Schema.String, Schema.DateFromSelf),
+  timestamp: Schema.String,
   kind: Schema.optionalWith(Schema.Literal("source-mismatch", "damaged"), {
     default: () => "source-mismatch" as const
   }),
@@ -173,10 +173,10 @@ export const read = Effect.fn("Quarantine.read")(function*(id: string) {
       () => Effect.fail(new ReportUnusable({ id, reason: "there is no such report" }))
     )
   )
-  const value = yield* Effect.try({
-    try: (): unknown => Yaml.parse(new TextDecoder().decode(bytes), { maxAliasCount: 0 }),
-    catch: () => new ReportUnusable({ id, reason: "it is no YAML" })
-  })
+  const { value } = yield* Either.mapLeft(
+    Yaml.parse(new TextDecoder().decode(bytes), { maxLength: MAX_REPORT_BYTES }),
+    ([problem]) => new ReportUnusable({ id, reason: `line ${problem.line}: ${problem.message}` })
+  )
   return yield* Either.mapLeft(Schema.decodeUnknownEither(Report)(value), (error) => {
     const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
     return new ReportUnusable({ id, reason: issue === undefined ? "it is no report" : issue.message })
@@ -192,12 +192,7 @@ export const list = Effect.fn("Quarantine.list")(function*() {
   return all.sort((a, b) => timeOf(a.report).localeCompare(timeOf(b.report)))
 })
 
-const timeOf = (report: Either.Either<Report, unknown>): string =>
-  Either.isRight(report) ? timestampOf(report.right) : ""
-
-/** When a report was written, as ISO text. */
-const timestampOf = (report: Report): string =>
-  report.timestamp instanceof Date ? report.timestamp.toISOString() : report.timestamp
+const timeOf = (report: Either.Either<Report, unknown>): string => Either.isRight(report) ? report.right.timestamp : ""
 
 /** Removes a report and those contents that no other report names. Fails when there is no such report. */
 export const remove = Effect.fn("Quarantine.remove")(function*(id: string) {

@@ -23,6 +23,12 @@ const { backupOf, blocks, inScene } = Scenario
 
 const wait = Scenario.zero
 
+type Operation = Effect.Effect<
+  unknown,
+  { readonly _tag: string; readonly message: string },
+  Effect.Effect.Context<ReturnType<typeof backup>>
+>
+
 /** Every operation, as one that may meet another. */
 const operations = {
   backup: backup(),
@@ -34,14 +40,16 @@ const operations = {
   deleteReport: deleteReport({ id: "KDYVkEfuhFx5cpRJDZbZGm", wait }),
   verify: verify({ revisions: "all", wait }),
   restore: restored("latest")
-}
+} satisfies Record<string, Operation>
 const quiet = {
   status: status({ revisions: undefined }),
   find: find("latest"),
   reports: listReports(),
   "expire -n": expire({ schedule, dryRun: true, unknownTags: false, wait }),
   "purge -n": purge({ dryRun: true, wait })
-}
+} satisfies Record<string, Operation>
+
+const entries = (of: Record<string, Operation>): ReadonlyArray<readonly [string, Operation]> => Object.entries(of)
 
 const hold = (name: ".backup" | ".purge", mode: FileLock.LockMode) =>
   Effect.flatMap(FileLock.FileLock, (locks) => locks.acquire(`${REPOSITORY}/${name}`, mode))
@@ -72,7 +80,7 @@ const pairs: ReadonlyArray<{
 
 describe("while", () => {
   for (const { held, holder, locks } of pairs) {
-    for (const [name, operation] of Object.entries(operations)) {
+    for (const [name, operation] of entries(operations)) {
       const isHeld = held.some((one) => one === name)
       it.effect(`${holder}, ${name} ${isHeld ? "fails with LockHeld and changes nothing" : "is not kept from its work"}`, () =>
         inScene((scene) =>
@@ -90,7 +98,7 @@ describe("while", () => {
           }).pipe(Effect.scoped)
         ))
     }
-    for (const [name, operation] of Object.entries(quiet)) {
+    for (const [name, operation] of entries(quiet)) {
       it.effect(`${holder}, ${name} answers`, () =>
         inScene((scene) =>
           Effect.gen(function*() {
@@ -110,7 +118,7 @@ describe("locks", () => {
     inScene((scene) =>
       Effect.gen(function*() {
         yield* backupOf(scene, blocks(1))
-        for (const operation of Object.values(operations)) {
+        for (const operation of Object.values<Operation>(operations)) {
           yield* Effect.exit(operation)
           yield* Effect.scoped(Effect.zipRight(hold(".backup", "exclusive"), hold(".purge", "exclusive")))
         }
@@ -211,7 +219,7 @@ describe("locks", () => {
           acquireIfPossible: () => Effect.sync(() => ++asked > 0)
         })
         const { backup: _, ...others } = operations
-        for (const [name, operation] of Object.entries({ ...others, ...quiet })) {
+        for (const [name, operation] of entries({ ...others, ...quiet })) {
           if (name === "reports") continue
           const error = yield* Scenario.failureOf(Effect.provideService(operation, FileLock.FileLock, locks))
           assert.strictEqual(error._tag, "RepositoryMissing", name)

@@ -142,6 +142,7 @@ describe("init", () => {
       Effect.gen(function*() {
         scene.disk.unlink(`${REPOSITORY}/config`)
         scene.disk.removeDirectory(REPOSITORY)
+        scene.memory.syncAll()
         const made = yield* init(job)
         assert.deepStrictEqual(made, { directory: REPOSITORY, config: Config.fileIn(REPOSITORY) })
         assert.isTrue(scene.memory.isDurable)

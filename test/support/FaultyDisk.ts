@@ -38,7 +38,8 @@ export interface FaultyDisk {
 
 const concerns = (fault: Fault, call: Call, paths: ReadonlyArray<string>): boolean => {
   const calls = fault.call === undefined ? undefined : typeof fault.call === "string" ? [fault.call] : fault.call
-  return (calls === undefined || calls.includes(call)) && (fault.path === undefined || paths.some((p) => fault.path?.test(p)))
+  return (calls === undefined || calls.includes(call)) &&
+    (fault.path === undefined || paths.some((p) => fault.path?.test(p)))
 }
 
 /** A disk that passes calls on to `inner`, but for the faults. Of several that apply, the first counts. */

@@ -91,7 +91,8 @@ export const blockFileContract = (name: string, make: () => BlockFileFixture): v
         assert.strictEqual(linked.code, "ELOOP")
         assert.strictEqual((yield* files.lstat(at("l"))).kind, "symlink")
         assert.strictEqual((yield* Effect.flip(files.lstat(at("no")))).code, "ENOENT")
-        const denied = yield* files.withFile(at("f"), { access: "read" }, (file) => Effect.flip(file.writeAt(new Uint8Array(1), 0)))
+        const denied = yield* files.withFile(at("f"), { access: "read" }, (file) =>
+          Effect.flip(file.writeAt(new Uint8Array(1), 0)))
         assert.deepInclude({ ...denied }, { operation: "write", path: at("f"), code: "EBADF" })
       }))
 

@@ -36,7 +36,8 @@ const take = (path: string, mode: LockMode) =>
   })
 
 /** Is the lock to be had now? */
-const isFree = (path: string, mode: LockMode) => Effect.map(Effect.either(Effect.scoped(acquire(path, mode))), Either.isRight)
+const isFree = (path: string, mode: LockMode) =>
+  Effect.map(Effect.either(Effect.scoped(acquire(path, mode))), Either.isRight)
 
 /** Checks one kind of locks. */
 export const fileLockContract = (name: string, make: () => FileLockFixture): void => {
@@ -74,10 +75,13 @@ export const fileLockContract = (name: string, make: () => FileLockFixture): voi
         const first = yield* Effect.provideService(take(path, "exclusive"), LockOwner, owner)
         const held = yield* Effect.flip(Effect.scoped(acquire(path, "shared")))
         assert.instanceOf(held, LockHeld)
-        assert.strictEqual(held._tag === "LockHeld" ? held.holder : "", `${process.pid} host backy -b vm1 backup [31m daily 1970-01-01T00:00:00.000Z`)
+        assert.strictEqual(
+          held._tag === "LockHeld" ? held.holder : "",
+          `${process.pid} host backy -b vm1 backup [31m daily 1970-01-01T00:00:00.000Z`
+        )
         assert.include(held.message, `${path} is locked by process ${process.pid} host backy`)
         yield* first
-        yield* take(path, "shared")
+        yield* acquire(path, "shared")
         const again = yield* Effect.flip(Effect.scoped(acquire(path, "exclusive")))
         assert.isUndefined(again._tag === "LockHeld" ? again.holder : "")
       }))

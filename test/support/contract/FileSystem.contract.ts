@@ -175,19 +175,22 @@ export const fileSystemContract = (name: string, make: () => FileSystemFixture):
         assert.deepStrictEqual([all[0], all[2999], all[3000], all.at(-1)], [3, 3, 4, 100])
       }))
 
-    test("temporary files and directories are new, and end with their scope", (system, _at, { root }) =>
-      Effect.gen(function*() {
-        const directory = yield* system.makeTempDirectory({ directory: root, prefix: "x-" })
-        assert.isTrue(directory.startsWith(`${root}/x-`))
-        assert.notStrictEqual(directory, yield* system.makeTempDirectory({ directory: root, prefix: "x-" }))
-        const file = yield* system.makeTempFile({ directory: root, suffix: ".txt" })
-        assert.isTrue(file.endsWith(".txt"))
-        assert.strictEqual(yield* system.readFileString(file), "")
-        const gone = yield* Effect.scoped(Effect.all([
-          system.makeTempDirectoryScoped({ directory: root }),
-          system.makeTempFileScoped({ directory: root })
-        ]))
-        assert.deepStrictEqual(yield* Effect.forEach(gone, system.exists), [false, false])
-      }))
+    test(
+      "temporary files and directories are new, and end with their scope",
+      (system, _at, { root }) =>
+        Effect.gen(function*() {
+          const directory = yield* system.makeTempDirectory({ directory: root, prefix: "x-" })
+          assert.isTrue(directory.startsWith(`${root}/x-`))
+          assert.notStrictEqual(directory, yield* system.makeTempDirectory({ directory: root, prefix: "x-" }))
+          const file = yield* system.makeTempFile({ directory: root, suffix: ".txt" })
+          assert.isTrue(file.endsWith(".txt"))
+          assert.strictEqual(yield* system.readFileString(file), "")
+          const gone = yield* Effect.scoped(Effect.all([
+            system.makeTempDirectoryScoped({ directory: root }),
+            system.makeTempFileScoped({ directory: root })
+          ]))
+          assert.deepStrictEqual(yield* Effect.forEach(gone, system.exists), [false, false])
+        })
+    )
   })
 }

@@ -7,10 +7,18 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { output, Process, ProcessFailed, type ProcessOptions, type ProgramResult } from "../../../src/platform/Process.ts"
+import {
+  output,
+  Process,
+  ProcessFailed,
+  type ProcessOptions,
+  type ProgramResult
+} from "../../../src/platform/Process.ts"
 
 /** Scripts that the suite runs, with what a simulated shell gives for them. */
-export const scripts: Readonly<Record<string, (stdin: Uint8Array, env: Readonly<Record<string, string>>) => ProgramResult>> = {
+export const scripts: Readonly<
+  Record<string, (stdin: Uint8Array, env: Readonly<Record<string, string>>) => ProgramResult>
+> = {
   "echo out; echo problem >&2; exit 3": () => ({ stdout: "out\n", stderr: "problem\n", exitCode: 3 }),
   "echo fine": () => ({ stdout: "fine\n" }),
   "cat": (stdin) => ({ stdout: stdin }),

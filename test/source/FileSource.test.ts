@@ -1,0 +1,199 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FS from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fromRandom } from "../../src/domain/RevisionId.ts"
+import * as BlockFile from "../../src/platform/BlockFile.ts"
+import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
+import * as NodeBlockFile from "../../src/platform/nodeBlockFile.ts"
+import { nodeDisk } from "../../src/platform/nodeDisk.ts"
+import * as FileSource from "../../src/source/FileSource.ts"
+import * as Registry from "../../src/source/registry.ts"
+import { Source } from "../../src/source/Source.ts"
+import { type Image, sourceContract } from "../support/contract/Source.contract.ts"
+import { loopDevice, whyNot } from "../support/loopMount.ts"
+import { setFile } from "../support/World.ts"
+
+const revision = fromRandom(new Uint8Array(16))
+
+const PATH = "/images/vm.img"
+
+const inMemory = () => {
+  const memory = MemoryDisk.make()
+  memory.plantDirectory("/images")
+  return memory
+}
+
+sourceContract("a file on the simulated disk", (bytes, test) =>
+  Effect.suspend(() => {
+    const memory = inMemory()
+    setFile(memory.disk, PATH, bytes)
+    const image: Image = {
+      disk: memory.disk,
+      write: (changed) => setFile(memory.disk, PATH, changed),
+      resize: (size) => {
+        const file = memory.disk.open(PATH, { access: "write" })
+        memory.disk.truncate(file, size)
+        memory.disk.close(file)
+      },
+      noticesWrites: true
+    }
+    return test(image).pipe(Effect.provide(FileSource.layer(PATH)), Effect.provide(BlockFile.layerDisk(memory.disk)))
+  }))
+
+sourceContract("a block device on the simulated disk", (bytes, test) =>
+  Effect.suspend(() => {
+    const memory = inMemory()
+    memory.plantDevice(PATH, bytes.length)
+    const write = (changed: Uint8Array) => {
+      const device = memory.disk.open(PATH, { access: "write" })
+      memory.disk.write(device, changed, 0)
+      memory.disk.close(device)
+    }
+    if (bytes.length > 0) write(bytes)
+    return test({ disk: memory.disk, write, resize: undefined, noticesWrites: false }).pipe(
+      Effect.provide(FileSource.layer(PATH)),
+      Effect.provide(BlockFile.layerDisk(memory.disk))
+    )
+  }))
+
+const temporary = Effect.acquireRelease(
+  Effect.sync(() => FS.mkdtempSync(join(tmpdir(), "backy-source-"))),
+  (directory) => Effect.sync(() => FS.rmSync(directory, { recursive: true }))
+)
+
+/** Writes only what is not zero, so that the file is sparse where the file system can. */
+const writeSparsely = (path: string, bytes: Uint8Array) => {
+  const file = FS.openSync(path, "a")
+  FS.closeSync(file)
+  FS.truncateSync(path, bytes.length)
+  const descriptor = FS.openSync(path, "r+")
+  for (let at = 0; at < bytes.length; at += 4096) {
+    const piece = bytes.subarray(at, at + 4096)
+    if (piece.some((byte) => byte !== 0)) FS.writeSync(descriptor, piece, 0, piece.length, at)
+  }
+  FS.closeSync(descriptor)
+}
+
+for (const [kind, write] of [["whole", FS.writeFileSync], ["sparse", writeSparsely]] as const) {
+  sourceContract(`a ${kind} file on the real disk`, (bytes, test) =>
+    Effect.scoped(Effect.flatMap(temporary, (directory) => {
+      const path = join(directory, "image")
+      write(path, bytes)
+      // nobody can tell two writes within one tick of the kernel's clock from one
+      FS.utimesSync(path, 1, 1)
+      const image: Image = {
+        disk: nodeDisk,
+        write: (changed) => write(path, changed),
+        resize: (size) => FS.truncateSync(path, size),
+        noticesWrites: true
+      }
+      return test(image).pipe(Effect.provide(FileSource.layer(path)), Effect.provide(NodeBlockFile.layer))
+    })))
+}
+
+const reason = whyNot("ext4")
+describe.skipIf(reason !== undefined)(`on a loop device${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
+  sourceContract("a real block device", (bytes, test) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const device = loopDevice(Math.max(512, bytes.length))
+        FS.writeFileSync(device.path, bytes, { flag: "r+" })
+        return device
+      }),
+      ({ path }) =>
+        test({
+          disk: nodeDisk,
+          write: (changed) => FS.writeFileSync(path, changed, { flag: "r+" }),
+          resize: undefined,
+          noticesWrites: false
+        }).pipe(Effect.provide(FileSource.layer(path)), Effect.provide(NodeBlockFile.layer)),
+      ({ detach }) => Effect.sync(detach)
+    ))
+})
+
+describe("FileSource", () => {
+  const onDisk = <A, E>(memory: MemoryDisk.MemoryDisk, effect: Effect.Effect<A, E, Source>, path = PATH) =>
+    effect.pipe(Effect.provide(FileSource.layer(path)), Effect.provide(BlockFile.layerDisk(memory.disk)))
+  const check = Effect.flatMap(Source, (source) => source.check)
+  const snapshot = Effect.flatMap(Source, (source) => source.snapshot(revision))
+
+  const refused: ReadonlyArray<readonly [string, string, (memory: MemoryDisk.MemoryDisk) => void]> = [
+    ["is missing", "there is no such file", () => undefined],
+    ["is a directory", "it is a directory", ({ plantDirectory }) => plantDirectory(PATH)],
+    ["is a pipe", "not an image file or block device", ({ plantOther }) => plantOther(PATH)],
+    ["is a link to nothing", "there is no such file", ({ plantLink }) => plantLink("nowhere", PATH)],
+    ["may not be read", "EACCES", (memory) => {
+      memory.plantFile(PATH, new Uint8Array(1))
+      memory.onOperation = (_, name, path) => {
+        if (name === "open") throw Object.assign(new Error("EACCES"), { code: "EACCES", syscall: "open", path })
+      }
+    }]
+  ]
+  for (const [name, why, plant] of refused) {
+    it.effect(`is not ready when the image ${name}`, () =>
+      Effect.gen(function*() {
+        const memory = inMemory()
+        plant(memory)
+        for (const effect of [check, Effect.scoped(snapshot)]) {
+          const error = yield* Effect.flip(onDisk(memory, effect))
+          assert.strictEqual(error._tag, "SourceNotReady")
+          assert.include(error.message, `cannot back up ${PATH}: `)
+          assert.include(error.message, why)
+        }
+        assert.deepStrictEqual(memory.openDescriptors, [])
+      }))
+  }
+
+  it.effect("follows links, and notices when one points elsewhere", () =>
+    Effect.gen(function*() {
+      const memory = inMemory()
+      memory.plantFile("/images/one", new Uint8Array(10))
+      memory.plantFile("/images/two", new Uint8Array(10))
+      memory.plantLink("one", PATH)
+      yield* onDisk(memory, Effect.scoped(Effect.gen(function*() {
+        const { content, size } = yield* snapshot
+        assert.strictEqual(size, 10)
+        memory.disk.unlink(PATH)
+        memory.plantLink("two", PATH)
+        assert.include((yield* Effect.flip(content.unchanged)).message, "another file has taken its place")
+      })))
+    }))
+
+  it.effect("tells that the image vanished", () =>
+    Effect.gen(function*() {
+      const memory = inMemory()
+      memory.plantFile(PATH, new Uint8Array(10))
+      yield* onDisk(memory, Effect.scoped(Effect.gen(function*() {
+        const { content } = yield* snapshot
+        memory.disk.unlink(PATH)
+        assert.strictEqual((yield* Effect.flip(content.unchanged))._tag, "SourceNotReady")
+        assert.strictEqual((yield* Effect.flip(content.dataExtents))._tag, "SourceNotReady")
+      })))
+    }))
+
+})
+
+describe("the registry of sources", () => {
+  const memory = inMemory()
+  const source = (config: { readonly type: string; readonly filename?: string }) =>
+    Effect.map(Source, ({ name }) => name).pipe(
+      Effect.provide(Registry.layer(config)),
+      Effect.provide(BlockFile.layerDisk(memory.disk))
+    )
+
+  it.effect("makes the source that a config describes, with an absolute name", () =>
+    Effect.gen(function*() {
+      const { config } = { config: { type: "file", filename: "images/vm.img" } }
+      assert.strictEqual(yield* source(config), join(process.cwd(), "images/vm.img"))
+    }))
+
+  it.effect("says which types it has when asked for another", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(source({ type: "tape" }))
+      assert.strictEqual(error._tag, "SourceUnsupported")
+      assert.include(error.message, "\"tape\"")
+      assert.include(error.message, "file")
+    }))
+})
