@@ -138,7 +138,10 @@ const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, history:
   // from here on the revision exists, and nothing that still happens may make this look like a failure
   yield* Effect.uninterruptible(Effect.zipRight(
     repository.publish(revision),
-    Effect.catchAllCause(retrust(current), (cause) => Effect.logWarning("older revisions were not looked at again", cause))
+    Effect.catchAllCause(
+      retrust(current),
+      (cause) => Effect.logWarning("older revisions were not looked at again", cause)
+    )
   ))
   return { revision, base: base?.revision.id, chunks, compared } satisfies BackupReport
 })

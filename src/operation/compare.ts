@@ -66,7 +66,8 @@ export const compare = Effect.fn("compare")(function*(snapshot: Snapshot, map: C
   return { compared: map.size, of: map.size, differences, healed } satisfies CompareReport
 })
 
-const withoutContents = ({ source: _source, stored: _stored, ...found }: Protocol.Difference): Protocol.Difference => found
+const withoutContents = ({ source: _source, stored: _stored, ...found }: Protocol.Difference): Protocol.Difference =>
+  found
 
 const withoutRaw = ({ raw: _raw, ...found }: Protocol.Healed): Protocol.Healed => found
 

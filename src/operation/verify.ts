@@ -86,7 +86,9 @@ type Found = Effect.Effect.Success<ReturnType<typeof examine>>
 
 /** The reading may have taken hours: what it found is told even if it cannot be recorded. */
 const tellUnrecorded = ({ bad }: Found) =>
-  Effect.forEach(bad.values(), ({ id, why }) => Effect.logWarning(`not recorded: chunk ${id} ${why}`), { discard: true })
+  Effect.forEach(bad.values(), ({ id, why }) => Effect.logWarning(`not recorded: chunk ${id} ${why}`), {
+    discard: true
+  })
 
 const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) {
   const repository = yield* Repository
@@ -127,6 +129,7 @@ const recordFindings = Effect.fnUntraced(function*(found: Found) {
   const repository = yield* Repository
   const at = yield* now
   const history = yield* repository.history
+  for (const { path, reason } of history.broken) yield* Effect.logWarning(`not verified: ${path}: ${reason}`)
   const bad = yield* stillBad(found)
   const proven = new Set([...bad.values()].filter(({ state }) => state !== "unreadable").map(({ id }) => id))
 

@@ -29,10 +29,15 @@ export const loadNative = (): Hash | undefined => {
   }
 }
 
-/** The fastest implementation at hand and its kind. */
+let loaded: { readonly kind: HashKind; readonly hash: Hash } | undefined
+
+/** The fastest implementation at hand and its kind; looked for once, which costs more than to hash a small file. */
 export const load = (): { readonly kind: HashKind; readonly hash: Hash } => {
-  const native = loadNative()
-  return native === undefined ? { kind: "portable", hash: portable } : { kind: "native", hash: native }
+  if (loaded === undefined) {
+    const native = loadNative()
+    loaded = native === undefined ? { kind: "portable", hash: portable } : { kind: "native", hash: native }
+  }
+  return loaded
 }
 
 /** Lower-case hexadecimal digits of a digest. */

@@ -5,15 +5,18 @@ import type { Descriptor, Disk } from "../platform/Disk.ts"
 export const nameErrors = (disk: Disk): Disk => {
   const paths = new Map<Descriptor, string>()
 
-  const named = <Rest extends ReadonlyArray<unknown>, A>(call: (descriptor: Descriptor, ...rest: Rest) => A) =>
-  (descriptor: Descriptor, ...rest: Rest): A => {
-    try {
-      return call(descriptor, ...rest)
-    } catch (cause) {
-      const path = paths.get(descriptor)
-      throw cause instanceof Error && path !== undefined && !("path" in cause) ? Object.assign(cause, { path }) : cause
+  const named =
+    <Rest extends ReadonlyArray<unknown>, A>(call: (descriptor: Descriptor, ...rest: Rest) => A) =>
+    (descriptor: Descriptor, ...rest: Rest): A => {
+      try {
+        return call(descriptor, ...rest)
+      } catch (cause) {
+        const path = paths.get(descriptor)
+        throw cause instanceof Error && path !== undefined && !("path" in cause)
+          ? Object.assign(cause, { path })
+          : cause
+      }
     }
-  }
 
   const close = named(disk.close)
   return {

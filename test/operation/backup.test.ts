@@ -311,11 +311,14 @@ describe("backup of a source that does not hold still", () => {
         Scenario.setImage(scene, blocks(1, 2))
         Scenario.betweenReadings(scene, () => {
           Scenario.setImage(scene, blocks(1, 3))
-          Scenario.failWhere(scene, (name, path) => path.includes("quarantine") && name === "makeDirectory" ? "ENOSPC" : undefined)
+          Scenario.failWhere(scene, (name, path) =>
+            path.includes("quarantine") && name === "makeDirectory" ? "ENOSPC" : undefined)
         })
         const error = yield* Scenario.failureOf(backup())
         assert.strictEqual(error._tag, "VerificationFailed")
-        assert.isTrue(scene.log.some((line) => line.startsWith("WARN") && line.includes("evidence could not be kept")))
+        assert.isTrue(scene.log.some((line) =>
+          line.startsWith("WARN") && line.includes("evidence could not be kept")
+        ))
       })
     ))
 
@@ -485,7 +488,9 @@ describe("backup on a disk that fails", () => {
                 const expected = id === first.revision.id ? blocks(1, 2) : blocks(1, 3, 4)
                 assert.deepStrictEqual(yield* restored(id), expected, `${n}`)
               }
-              if (exit._tag === "Success") assert.strictEqual(complete.length, 2)
+              if (exit._tag === "Success") {
+                assert.strictEqual(complete.length, 2)
+              }
               yield* TestClock.adjust(Duration.days(1))
               const { revision } = yield* backup()
               assert.deepStrictEqual(yield* restored(revision.id), blocks(1, 3, 4), `${n}`)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
@@ -112,8 +112,18 @@ describe("expire", () => {
         const before = scene.memory.describe()
         const plan = yield* expire({ dryRun: true })
         assert.deepStrictEqual(scene.memory.describe(), before)
-        assert.deepStrictEqual(plan.decisions.map(({ _tag }) => _tag), ["remove", "untag", "remove", "keep", "keep", "keep"])
-        assert.deepStrictEqual((yield* expire()).decisions.map(({ _tag }) => _tag), plan.decisions.map(({ _tag }) => _tag))
+        assert.deepStrictEqual(plan.decisions.map(({ _tag }) => _tag), [
+          "remove",
+          "untag",
+          "remove",
+          "keep",
+          "keep",
+          "keep"
+        ])
+        assert.deepStrictEqual(
+          (yield* expire()).decisions.map(({ _tag }) => _tag),
+          plan.decisions.map(({ _tag }) => _tag)
+        )
         const { complete } = yield* Scenario.history
         assert.deepStrictEqual(complete.map(({ tags }) => tags), [["weekly"], ["daily"], ["daily"], ["daily"]])
         assert.strictEqual(complete[0]?.id, second)
@@ -172,7 +182,11 @@ describe("tags", () => {
       Effect.gen(function*() {
         const { revision } = yield* backupOf(scene, blocks(1))
         const path = `${REPOSITORY}/${revision.id}.rev`
-        Scenario.tamper(scene, path, (bytes) => Scenario.join(bytes, new TextEncoder().encode("future_key: {a: [1]}\n")))
+        Scenario.tamper(
+          scene,
+          path,
+          (bytes) => Scenario.join(bytes, new TextEncoder().encode("future_key: {a: [1]}\n"))
+        )
         yield* tags("add", ["weekly"])
         const text = new TextDecoder().decode(scene.memory.bytesAt(path))
         assert.match(text, /future_key:/)

@@ -80,7 +80,9 @@ describe("a backup heals", () => {
         assert.deepStrictEqual(reported.map(({ chunk }) => chunk), [Scenario.hexOf(blocks(2))])
         const kept = scene.memory.bytesAt(`${REPOSITORY}/quarantine/chunks/${Scenario.hexOf(bad)}`)
         assert.deepStrictEqual(Uint8Array.from(kept), Uint8Array.from(bad))
-        assert.isTrue(scene.log.some((line) => line.startsWith("WARN") && line.includes("1 stored chunks were damaged")))
+        assert.isTrue(
+          scene.log.some((line) => line.startsWith("WARN") && line.includes("1 stored chunks were damaged"))
+        )
       })
     ))
 
@@ -222,7 +224,12 @@ describe("a backup cannot heal", () => {
         Scenario.heal(scene)
         yield* backupOf(scene, blocks(1, 5, 2))
         assert.deepStrictEqual(yield* Scenario.trusts, ["verified", "trusted", "trusted"])
-        assert.strictEqual(scene.log.filter((line) => line.includes(`${first.revision.id} is whole again`)).length, 1)
+        assert.strictEqual(
+          scene.log.filter((line) =>
+            line.includes(`${first.revision.id} is whole again`)
+          ).length,
+          1
+        )
       })
     ))
 })

@@ -203,9 +203,9 @@ describe("locks", () => {
         scene.disk.unlink(Scenario.chunkOf(blocks(2)))
         yield* hold(".backup", "exclusive")
         assert.strictEqual((yield* Scenario.failureOf(operations.verify))._tag, "LockHeld")
-        assert.isTrue(scene.log.some((line) =>
-          line.startsWith("WARN") && line.includes(`${Scenario.hexOf(blocks(2))} is missing`)
-        ))
+        assert.isTrue(
+          scene.log.some((line) => line.startsWith("WARN") && line.includes(`${Scenario.hexOf(blocks(2))} is missing`))
+        )
       }).pipe(Effect.scoped)
     ))
 

@@ -159,7 +159,13 @@ describe("restore to a block device", () => {
 })
 
 describe("restore refuses, before it writes a byte,", () => {
-  const refused = (name: string, path: string, reason: string, plant: (scene: Scenario.Scene) => void, options?: Options) =>
+  const refused = (
+    name: string,
+    path: string,
+    reason: string,
+    plant: (scene: Scenario.Scene) => void,
+    options?: Options
+  ) =>
     it.effect(name, () =>
       inScene((scene) =>
         Effect.gen(function*() {
@@ -183,10 +189,20 @@ describe("restore refuses, before it writes a byte,", () => {
   refused("a mistyped device", "/dev/nothing/here", "there is no directory", () => undefined)
   refused("a chunk, even with force", chunkOf(blocks(1)), "within the repository", () => undefined, { force: true })
   refused("a new file in the repository", `${REPOSITORY}/new`, "within the repository", () => undefined)
-  refused("the repository by way of a link", "/restore/link/config", "within the repository", ({ memory }) =>
-    memory.plantLink(REPOSITORY, "/restore/link"), { force: true })
-  refused("a link to a chunk", TARGET, "within the repository", ({ memory }) =>
-    memory.plantLink(chunkOf(blocks(1)), TARGET), { force: true })
+  refused(
+    "the repository by way of a link",
+    "/restore/link/config",
+    "within the repository",
+    ({ memory }) => memory.plantLink(REPOSITORY, "/restore/link"),
+    { force: true }
+  )
+  refused(
+    "a link to a chunk",
+    TARGET,
+    "within the repository",
+    ({ memory }) => memory.plantLink(chunkOf(blocks(1)), TARGET),
+    { force: true }
+  )
   refused("the repository itself", REPOSITORY, "within the repository", () => undefined, { force: true })
 
   it.effect("nothing when the source is to be overwritten by force", () =>
@@ -207,9 +223,15 @@ describe("restore refuses, before it writes a byte,", () => {
         const error = yield* Scenario.failureOf(restoreTo(TARGET, { revision: "all" }))
         assert.strictEqual(error._tag, "NotOneRevision")
         assert.include(error.message, "2 revisions fit")
-        assert.strictEqual((yield* Scenario.failureOf(restoreTo(TARGET, { revision: "trust:verified" })))._tag, "NotOneRevision")
+        assert.strictEqual(
+          (yield* Scenario.failureOf(restoreTo(TARGET, { revision: "trust:verified" })))._tag,
+          "NotOneRevision"
+        )
         yield* (yield* Repository).publish(Revision.update(revision, { stats: {} }))
-        assert.strictEqual((yield* Scenario.failureOf(restoreTo(TARGET, { revision: revision.id })))._tag, "RevisionIncomplete")
+        assert.strictEqual(
+          (yield* Scenario.failureOf(restoreTo(TARGET, { revision: revision.id })))._tag,
+          "RevisionIncomplete"
+        )
         assert.deepStrictEqual(yield* restored("latest"), blocks(1))
         assert.deepStrictEqual(listOf(scene.disk, "/restore"), [])
       })
@@ -321,8 +343,10 @@ describe("restore on a disk that fails", () => {
             Effect.gen(function*() {
               yield* backupOf(scene, image)
               let count = 0
-              Scenario.failWhere(scene, (name, path) =>
-                name === call && path.startsWith("/restore") && ++count === n ? "EIO" : undefined)
+              Scenario.failWhere(
+                scene,
+                (name, path) => name === call && path.startsWith("/restore") && ++count === n ? "EIO" : undefined
+              )
               const exit = yield* Effect.exit(restoreTo(TARGET))
               Scenario.heal(scene)
               if (exit._tag === "Failure") {
@@ -347,7 +371,10 @@ describe("restore on a disk that fails", () => {
               yield* backupOf(scene, image)
               setFile(scene.disk, TARGET, blocks(9))
               let count = 0
-              Scenario.failWhere(scene, (name, path) => name === call && path === TARGET && ++count === n ? "EIO" : undefined)
+              Scenario.failWhere(
+                scene,
+                (name, path) => name === call && path === TARGET && ++count === n ? "EIO" : undefined
+              )
               const exit = yield* Effect.exit(restoreTo(TARGET, { force: true }))
               if (exit._tag === "Success") assert.isBelow(count, n, "an error was lost")
               return exit._tag === "Success"

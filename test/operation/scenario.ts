@@ -26,7 +26,7 @@ export interface Scene {
 }
 
 /** The moment at which every scene begins. */
-export const START = new Date("2026-03-01T02:10:00Z")
+const START = new Date("2026-03-01T02:10:00Z")
 
 /** Runs a test on a machine of its own. Ids are the same in every run. */
 export const inScene = <A, E>(

@@ -13,7 +13,8 @@ const verify = (revisions = "all") => verifyOperation({ revisions, wait: Scenari
 const damage = (revisions = "all") =>
   Effect.flatMap(
     Scenario.failureOf(verify(revisions)),
-    (error) => error._tag === "DamageFound" ? Effect.succeed({ ...error.report, message: error.message }) : Effect.die(error)
+    (error) =>
+      error._tag === "DamageFound" ? Effect.succeed({ ...error.report, message: error.message }) : Effect.die(error)
   )
 
 describe("verify", () => {
@@ -216,7 +217,12 @@ describe("verify and read errors", () => {
         Scenario.failWhere(scene, (name, path) =>
           name === "read" && path === `${REPOSITORY}/${revision.id}` ? "EIO" : undefined)
         const { verdicts } = yield* damage()
-        assert.deepStrictEqual(verdicts.map(({ state }) => state), ["unreadable"])
+        assert.deepStrictEqual(
+          verdicts.map(({ state }) =>
+            state
+          ),
+          ["unreadable"]
+        )
         assert.include(verdicts[0]?.reason, "EIO")
         assert.deepStrictEqual(yield* Scenario.trusts, ["trusted"])
       })
@@ -253,6 +259,18 @@ describe("verify and read errors", () => {
         const { verdicts } = yield* verify()
         assert.deepStrictEqual(verdicts.map(({ state }) => state), ["verified"])
         assert.notInclude(Scenario.published(scene), `${revision.id}.rev`)
+      })
+    ))
+
+  it.effect("warns of revisions that it cannot look at, since their metadata is broken", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const { revision } = yield* backupOf(scene, blocks(1))
+        yield* backupOf(scene, blocks(2))
+        const path = `${REPOSITORY}/${revision.id}.rev`
+        Scenario.tamper(scene, path, () => new Uint8Array(0))
+        assert.strictEqual((yield* verify()).verdicts.length, 1)
+        assert.isTrue(scene.log.some((line) => line.startsWith("WARN") && line.includes(`not verified: ${path}`)))
       })
     ))
 

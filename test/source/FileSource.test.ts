@@ -77,20 +77,23 @@ const writeSparsely = (path: string, bytes: Uint8Array) => {
 }
 
 for (const [kind, write] of [["whole", FS.writeFileSync], ["sparse", writeSparsely]] as const) {
-  sourceContract(`a ${kind} file on the real disk`, (bytes, test) =>
-    Effect.scoped(Effect.flatMap(temporary, (directory) => {
-      const path = join(directory, "image")
-      write(path, bytes)
-      // nobody can tell two writes within one tick of the kernel's clock from one
-      FS.utimesSync(path, 1, 1)
-      const image: Image = {
-        disk: nodeDisk,
-        write: (changed) => write(path, changed),
-        resize: (size) => FS.truncateSync(path, size),
-        noticesWrites: true
-      }
-      return test(image).pipe(Effect.provide(FileSource.layer(path)), Effect.provide(NodeBlockFile.layer))
-    })))
+  sourceContract(
+    `a ${kind} file on the real disk`,
+    (bytes, test) =>
+      Effect.scoped(Effect.flatMap(temporary, (directory) => {
+        const path = join(directory, "image")
+        write(path, bytes)
+        // nobody can tell two writes within one tick of the kernel's clock from one
+        FS.utimesSync(path, 1, 1)
+        const image: Image = {
+          disk: nodeDisk,
+          write: (changed) => write(path, changed),
+          resize: (size) => FS.truncateSync(path, size),
+          noticesWrites: true
+        }
+        return test(image).pipe(Effect.provide(FileSource.layer(path)), Effect.provide(NodeBlockFile.layer))
+      }))
+  )
 }
 
 const reason = whyNot("ext4")
@@ -152,27 +155,32 @@ describe("FileSource", () => {
       memory.plantFile("/images/one", new Uint8Array(10))
       memory.plantFile("/images/two", new Uint8Array(10))
       memory.plantLink("one", PATH)
-      yield* onDisk(memory, Effect.scoped(Effect.gen(function*() {
-        const { content, size } = yield* snapshot
-        assert.strictEqual(size, 10)
-        memory.disk.unlink(PATH)
-        memory.plantLink("two", PATH)
-        assert.include((yield* Effect.flip(content.unchanged)).message, "another file has taken its place")
-      })))
+      yield* onDisk(
+        memory,
+        Effect.scoped(Effect.gen(function*() {
+          const { content, size } = yield* snapshot
+          assert.strictEqual(size, 10)
+          memory.disk.unlink(PATH)
+          memory.plantLink("two", PATH)
+          assert.include((yield* Effect.flip(content.unchanged)).message, "another file has taken its place")
+        }))
+      )
     }))
 
   it.effect("tells that the image vanished", () =>
     Effect.gen(function*() {
       const memory = inMemory()
       memory.plantFile(PATH, new Uint8Array(10))
-      yield* onDisk(memory, Effect.scoped(Effect.gen(function*() {
-        const { content } = yield* snapshot
-        memory.disk.unlink(PATH)
-        assert.strictEqual((yield* Effect.flip(content.unchanged))._tag, "SourceNotReady")
-        assert.strictEqual((yield* Effect.flip(content.dataExtents))._tag, "SourceNotReady")
-      })))
+      yield* onDisk(
+        memory,
+        Effect.scoped(Effect.gen(function*() {
+          const { content } = yield* snapshot
+          memory.disk.unlink(PATH)
+          assert.strictEqual((yield* Effect.flip(content.unchanged))._tag, "SourceNotReady")
+          assert.strictEqual((yield* Effect.flip(content.dataExtents))._tag, "SourceNotReady")
+        }))
+      )
     }))
-
 })
 
 describe("the registry of sources", () => {

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -46,8 +46,10 @@ const overNode = <E>(blocks: Layer.Layer<Blocks.Blocks>, test: Effect.Effect<voi
 
 chunkStoreContract("in memory", (test) => Effect.provide(test, ChunkStore.layerMemory))
 
-chunkStoreContract("files on the simulated disk", (test) =>
-  Effect.suspend(() => Effect.provide(test, overMemory(emptyDisk()))))
+chunkStoreContract(
+  "files on the simulated disk",
+  (test) => Effect.suspend(() => Effect.provide(test, overMemory(emptyDisk())))
+)
 
 chunkStoreContract("files on the real disk", (test) => overNode(Blocks.layerInline(nodeDisk), test))
 

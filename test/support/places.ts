@@ -28,7 +28,7 @@ export const inTemporaryDirectory = (suite: (place: Place) => void): void => {
 }
 
 /** Runs `suite` on a file system of this kind, made for it; or says why that cannot be done here. */
-export const onFileSystem = (kind: FileSystemKind, suite: (place: Place) => void): void => {
+const onFileSystem = (kind: FileSystemKind, suite: (place: Place) => void): void => {
   const reason = whyNot(kind)
   describe.skipIf(reason !== undefined)(`on ${kind}${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
     let mount: ReturnType<typeof loopMount> | undefined

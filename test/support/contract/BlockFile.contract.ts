@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
-import { BlockFile } from "../../../src/platform/BlockFile.ts"
+import { BlockFile, type OpenFile } from "../../../src/platform/BlockFile.ts"
 import { IoError } from "../../../src/platform/IoError.ts"
 
 export interface BlockFileFixture {
@@ -119,6 +119,14 @@ export const blockFileContract = (name: string, make: () => BlockFileFixture): v
         assert.deepStrictEqual(failed, Exit.fail("no"))
         const interrupted = yield* Effect.exit(files.withFile(at("f"), { access: "read" }, () => Effect.interrupt))
         assert.isTrue(Exit.isFailure(interrupted) && Cause.isInterrupted(interrupted.cause))
+        const opened: Array<OpenFile> = []
+        const thrown = yield* Effect.exit(files.withFile(at("f"), { access: "read" }, (file): Effect.Effect<never> => {
+          opened.push(file)
+          throw new Error("a bug")
+        }))
+        assert.isTrue(Exit.isFailure(thrown) && Cause.isDie(thrown.cause))
+        const codes = yield* Effect.forEach(opened, (file) => Effect.map(Effect.flip(file.stat), ({ code }) => code))
+        assert.deepStrictEqual(codes, ["EBADF"])
       }))
 
     test("directories are synced like files", (at, { root }) =>
