@@ -16,7 +16,7 @@ import { batches, bytesOf, forEachBatch, idsOf } from "./batch.ts"
 import { Output } from "./Output.ts"
 import { Progress } from "./Progress.ts"
 import { openTarget, type TargetFile } from "./restoreTarget.ts"
-import { selectOne } from "./select.ts"
+import { RevisionIncomplete, selectOne } from "./select.ts"
 
 /** Blocks read ahead at a time for standard output: they wait in memory for their turn. */
 const OUTPUT_BATCH = 2
@@ -51,13 +51,6 @@ export class RestoreIncomplete extends Data.TaggedError("RestoreIncomplete")<{
     return this.salvaged
       ? `revision ${this.revision} was restored except for ${bytes} bytes, which are zeros now`
       : `revision ${this.revision} cannot be restored whole${where}; --salvage restores all the rest`
-  }
-}
-
-/** The revision was never completed, so there is nothing whole to restore. */
-export class RevisionIncomplete extends Data.TaggedError("RevisionIncomplete")<{ readonly id: RevisionId }> {
-  override get message() {
-    return `revision ${this.id} was never completed and cannot be restored`
   }
 }
 

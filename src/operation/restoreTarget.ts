@@ -41,9 +41,13 @@ const find = Effect.fnUntraced(function*(path: string, size: number, force: bool
   )
   if (stat === undefined) return "nothing" satisfies Place
   if (stat.kind === "block-device") {
-    return stat.size < size
-      ? yield* refuse(`the device has ${stat.size} bytes, the image ${size}`)
-      : "device" satisfies Place
+    if (stat.size < size) return yield* refuse(`the device has ${stat.size} bytes, the image ${size}`)
+    if (stat.size > size) {
+      yield* Effect.logWarning(
+        `${path} has ${stat.size - size} bytes more than the image; what lies behind the image's end stays as it is`
+      )
+    }
+    return "device" satisfies Place
   }
   if (stat.kind !== "file") return yield* refuse(`it is a ${stat.kind}, not a file or block device`)
   if (stat.size === 0) return "empty" satisfies Place

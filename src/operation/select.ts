@@ -2,6 +2,7 @@ import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { Revision } from "../domain/Revision.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
 import * as RevisionSpec from "../domain/RevisionSpec.ts"
 import { Repository } from "../repository/Repository.ts"
 
@@ -20,6 +21,13 @@ export class NotOneRevision extends Data.TaggedError("NotOneRevision")<{
   }
 }
 
+/** The revision was never completed, so nothing whole is stored for it. */
+export class RevisionIncomplete extends Data.TaggedError("RevisionIncomplete")<{ readonly id: RevisionId }> {
+  override get message() {
+    return `revision ${this.id} was never completed: there is nothing whole to read`
+  }
+}
+
 /**
  * The revisions that a spec names, in the order it gives. Dates are local. Fails with `SpecInvalid`, `SpecFailed`,
  * `RepositoryMissing`, `IoError`.
@@ -29,7 +37,9 @@ export const select = Effect.fn("select")(function*(spec: Selection) {
   const parsed = yield* RevisionSpec.parse(spec)
   const history = yield* repository.history
   const revisions = [...history.complete, ...history.incomplete]
-  return yield* RevisionSpec.select(parsed, revisions, { zone: DateTime.zoneMakeLocal() })
+  // the system's zone takes 60 ms to find out, and only dates need it
+  const zone = /\d-\d/.test(spec) ? DateTime.zoneMakeLocal() : DateTime.zoneMakeOffset(0)
+  return yield* RevisionSpec.select(parsed, revisions, { zone })
 })
 
 /** Like {@link select}, but for exactly one revision. */

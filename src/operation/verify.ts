@@ -24,7 +24,7 @@ import { maxFrameLength } from "../store/codec.ts"
 import { forEachBatch, idsOf } from "./batch.ts"
 import { MAX_EVIDENCE } from "./compare.ts"
 import { Progress } from "./Progress.ts"
-import { select, type Selection } from "./select.ts"
+import { RevisionIncomplete, select, type Selection } from "./select.ts"
 
 /** What was found out about one revision. `unreadable`: I/O errors, which prove nothing about the content. */
 export interface Verdict {
@@ -62,7 +62,7 @@ interface Examined {
  * Reads what is stored for some revisions again and checks it against its hashes: every chunk once, however many
  * revisions name it. Destroys nothing. Whole revisions become verified; revisions with damaged or missing chunks become
  * distrusted, all of them that name such a chunk. Fails with `DamageFound` when anything is not whole, `LockHeld` when
- * the result could not be recorded, `RepositoryMissing`, `IoError` and what selecting fails with.
+ * the result could not be recorded, `RevisionIncomplete`, `RepositoryMissing`, `IoError` and what selecting fails with.
  */
 export const verify = Effect.fn("verify")(function*(options: {
   readonly revisions: Selection
@@ -70,10 +70,13 @@ export const verify = Effect.fn("verify")(function*(options: {
 }) {
   const found = yield* Effect.scoped(Effect.gen(function*() {
     yield* locks.forReading(options.wait)
-    return yield* examine(yield* select(options.revisions))
+    const revisions = yield* select(options.revisions)
+    const incomplete = revisions.find((revision) => !revision.isComplete)
+    if (incomplete !== undefined) return yield* new RevisionIncomplete({ id: incomplete.id })
+    return yield* examine(revisions)
   }))
   const report = yield* Effect.scoped(Effect.gen(function*() {
-    yield* Effect.tapErrorTag(locks.forBackup(options.wait), "LockHeld", () => tellUnrecorded(found))
+    yield* Effect.tapErrorTag(locks.forRecording(options.wait), "LockHeld", () => tellUnrecorded(found))
     return yield* recordFindings(found)
   }))
   if (report.verdicts.some(({ state }) => state !== "verified" && state !== "source-mismatch")) {
@@ -81,6 +84,13 @@ export const verify = Effect.fn("verify")(function*(options: {
   }
   return report
 })
+
+/** Publishes a verdict. On a read-only copy the verdict stands all the same, it is only not written down. */
+const record = (revision: Revision) =>
+  Effect.flatMap(Repository, (repository) => repository.publish(revision)).pipe(
+    Effect.catchIf((error) => error.code === "EROFS", () =>
+      Effect.logWarning(`revision ${revision.id} is on a read-only file system: the result is not recorded`))
+  )
 
 type Found = Effect.Effect.Success<ReturnType<typeof examine>>
 
@@ -141,7 +151,7 @@ const recordFindings = Effect.fnUntraced(function*(found: Found) {
       const map = yield* Effect.either(repository.readMap(revision))
       if (Either.isLeft(map)) continue
       const chunks = indexesOf(map.right, ids).map((index) => ChunkMap.idAt(map.right, index) ?? "")
-      if (chunks.length > 0) yield* repository.publish(Trust.distrust(revision, { reason: "damaged", at, chunks }))
+      if (chunks.length > 0) yield* record(Trust.distrust(revision, { reason: "damaged", at, chunks }))
     }
   }
 
@@ -160,7 +170,7 @@ const recordFindings = Effect.fnUntraced(function*(found: Found) {
       continue
     }
     const verified = Trust.verify(current, at)
-    yield* repository.publish(verified)
+    yield* record(verified)
     verdicts.push({
       revision: revision.id,
       state: verified.trust === "verified" ? "verified" : "source-mismatch",
@@ -181,7 +191,7 @@ const judgeWithoutMap = Effect.fnUntraced(function*(
   const isWrong = first._tag === "MapUnusable" && Either.isLeft(again) && again.left._tag === "MapUnusable"
   // what this version cannot read may well be whole
   if (isWrong && revision.backendType === "chunked-v3") {
-    yield* repository.publish(Trust.distrust(revision, { reason: "damaged", at }))
+    yield* record(Trust.distrust(revision, { reason: "damaged", at }))
   }
   const reason = Either.isLeft(again) ? again.left.message : `${first.message}, but could be read the second time`
   return { revision: revision.id, state: isWrong ? "map-unusable" : "unreadable", lost: [], reason } satisfies Verdict

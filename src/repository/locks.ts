@@ -37,14 +37,20 @@ export const forPurge = (wait: Duration.Duration): Locked =>
 /** For changes to revisions' metadata: alone with the revisions. */
 export const forEdit = (wait: Duration.Duration): Locked => take(".backup", "exclusive", wait)
 
-/** For reading chunks: nobody purges meanwhile. Beside a read-only copy without lock files there is nobody to fear. */
-export const forReading = (wait: Duration.Duration): Locked =>
+const takeIfPossible = (name: ".backup" | ".purge", mode: FileLock.LockMode, wait: Duration.Duration): Locked =>
   Effect.flatMap(
     Effect.all([Repository, FileLock.FileLock]),
     ([{ check, directory }, locks]) =>
-      locks.acquireIfPossible(`${directory}/.purge`, "shared").pipe(
+      locks.acquireIfPossible(`${directory}/${name}`, mode).pipe(
         FileLock.within(wait),
         (acquired) => Effect.zipRight(check, acquired),
         Effect.asVoid
       )
   )
+
+/** For reading chunks: nobody purges meanwhile. Beside a read-only copy without lock files there is nobody to fear. */
+export const forReading = (wait: Duration.Duration): Locked => takeIfPossible(".purge", "shared", wait)
+
+/** For writing down what was read: as for a backup, and without locks on a read-only copy. */
+export const forRecording = (wait: Duration.Duration): Locked =>
+  Effect.zipRight(takeIfPossible(".backup", "exclusive", wait), takeIfPossible(".purge", "shared", wait))

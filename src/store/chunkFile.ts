@@ -97,6 +97,8 @@ export const read = (
     descriptor = disk.open(pathOf(repository, hex), { access: "read" })
   } catch (cause) {
     if (isMissing(cause)) return { state: "missing" }
+    // whoever put a link there: it is not what was stored, and a good file can be renamed over it
+    if (errno(cause) === "ELOOP") return { state: "damaged", why: "is a symbolic link", raw: new Uint8Array(0) }
     throw cause
   }
   return withFile(disk, descriptor, (descriptor): Found => {

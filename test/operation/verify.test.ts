@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Revision from "../../src/domain/Revision.ts"
 import { listReports } from "../../src/operation/reports.ts"
 import { verify as verifyOperation } from "../../src/operation/verify.ts"
+import { Repository } from "../../src/repository/Repository.ts"
 import { backup, CHUNK, REPOSITORY, restored } from "../support/World.ts"
 import * as Scenario from "./scenario.ts"
 
@@ -271,6 +273,45 @@ describe("verify and read errors", () => {
         Scenario.tamper(scene, path, () => new Uint8Array(0))
         assert.strictEqual((yield* verify()).verdicts.length, 1)
         assert.isTrue(scene.log.some((line) => line.startsWith("WARN") && line.includes(`not verified: ${path}`)))
+      })
+    ))
+
+  it.effect("gives its verdict on a read-only copy, too, and says that it is not written down", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const { revision } = yield* backupOf(scene, blocks(1))
+        scene.memory.readOnly = true
+        const { verdicts } = yield* verify()
+        assert.deepStrictEqual(verdicts.map(({ state }) => state), ["verified"])
+        assert.deepStrictEqual(yield* Scenario.trusts, ["trusted"])
+        assert.isTrue(scene.log.some((line) => line.includes(revision.id) && line.includes("not recorded")))
+      })
+    ))
+
+  it.effect("finds a link in the place of a chunk wrong, and the next backup puts the chunk there", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        yield* backupOf(scene, blocks(1, 2))
+        const path = chunkOf(blocks(2))
+        scene.memory.disk.unlink(path)
+        scene.memory.plantLink("/etc/passwd", path)
+        const { verdicts } = yield* damage()
+        assert.include(verdicts[0]?.lost[0]?.why, "symbolic link")
+        yield* backupOf(scene, blocks(1, 2))
+        assert.deepStrictEqual(yield* Scenario.trusts, ["verified", "trusted"])
+        assert.strictEqual(scene.memory.disk.lstat(path).kind, "file")
+      })
+    ))
+
+  it.effect("fails for a revision that was never completed", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        yield* backupOf(scene, blocks(1))
+        const [complete] = (yield* Scenario.history).complete
+        assert.isDefined(complete)
+        const { publish } = yield* Repository
+        yield* publish(Revision.update(complete!, { stats: {} }))
+        assert.strictEqual((yield* Scenario.failureOf(verify(complete!.id)))._tag, "RevisionIncomplete")
       })
     ))
 
