@@ -29,10 +29,18 @@ const workers = (settings: Settings): number => {
   return Number.isSafeInteger(wanted) && wanted > 0 ? Math.min(wanted, 256) : settings.workers ?? availableParallelism()
 }
 
+/** The commands that read or write the contents of many chunks. */
+const heavy: ReadonlySet<string> = new Set(["backup", "restore", "verify"])
+
 /** The block loops as the repository's config wants them. It may have none: whoever needs it says so. */
-const blocks = (directory: string) =>
+const blocks = ({ command, directory }: Globals) =>
   Layer.unwrapEffect(Effect.map(
-    Effect.orElseSucceed(Effect.map(Config.loadRepository(directory), ({ settings }) => settings), (): Settings => ({})),
+    heavy.has(command)
+      ? Effect.orElseSucceed(
+        Effect.map(Config.loadRepository(directory), ({ settings }) => settings),
+        (): Settings => ({})
+      )
+      : Effect.succeed<Settings>({}),
     (settings) =>
       Blocks.layer({
         workers: workers(settings),
@@ -41,13 +49,23 @@ const blocks = (directory: string) =>
       })
   ))
 
+/** A machine without the native hash does everything right, but ten times slower. */
+const warnOfSlowHash = Layer.effectDiscard(Effect.flatMap(Blocks.Blocks, ({ hash }) =>
+  hash === "native"
+    ? Effect.void
+    : Effect.logWarning("the native BLAKE3 is missing here (@napi-rs/blake-hash): hashing takes ten times as long")))
+
 /** backy over the real system, for one command. */
 export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Services, IoError> => {
   const { directory, log, verbose } = globals
   const logging = Logging.layer({ file: log, verbose, stderr: streams.screen.line })
   const progress = Progress.layer({ screen: streams.screen, log: log !== undefined })
   const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
-  const store = Layer.provideMerge(ChunkStore.layerFile(directory), blocks(directory))
+  const base = blocks(globals)
+  const store = Layer.provideMerge(
+    heavy.has(globals.command) ? Layer.merge(ChunkStore.layerFile(directory), warnOfSlowHash) : ChunkStore.layerFile(directory),
+    base
+  )
   return Layer.mergeAll(
     Repository.layer(directory),
     store,

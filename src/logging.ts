@@ -86,18 +86,14 @@ export interface Settings {
   readonly stderr: WriteLine
 }
 
-const levels = (verbose: boolean): Layer.Layer<never> =>
-  // without -v the level stays what --log-level says
-  verbose ? Logger.minimumLogLevel(LogLevel.Debug) : Layer.empty
-
 /** Replaces the default logger. Fails when the log file cannot be opened. */
-export const layer = ({ file, stderr, verbose }: Settings): Layer.Layer<never, IoError> =>
-  Layer.merge(
-    file === undefined
-      ? Logger.replace(Logger.defaultLogger, Logger.make((entry) => stderr(toConsoleLine(entry))))
-      : Logger.replaceScoped(
-        Logger.defaultLogger,
-        Effect.map(appendTo(file, stderr), (write) => Logger.make((entry) => write(toFileLine(entry))))
-      ),
-    levels(verbose)
-  )
+export const layer = ({ file, stderr, verbose }: Settings): Layer.Layer<never, IoError> => {
+  const logger = file === undefined
+    ? Logger.replace(Logger.defaultLogger, Logger.make((entry) => stderr(toConsoleLine(entry))))
+    : Logger.replaceScoped(
+      Logger.defaultLogger,
+      Effect.map(appendTo(file, stderr), (write) => Logger.make((entry) => write(toFileLine(entry))))
+    )
+  // without -v the level stays what --log-level says
+  return verbose ? Layer.provideMerge(Logger.minimumLogLevel(LogLevel.Debug), logger) : logger
+}

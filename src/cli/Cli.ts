@@ -9,6 +9,7 @@ import * as PlatformTerminal from "@effect/platform/Terminal"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { resolve } from "node:path"
@@ -30,6 +31,7 @@ import { command as find } from "./find.ts"
 import { command as forget } from "./forget.ts"
 import * as Help from "./help.ts"
 import { command as init } from "./init.ts"
+import { load } from "./load.ts"
 import * as Output from "./output.ts"
 import { command as purge } from "./purge.ts"
 import * as Reports from "./reports.ts"
@@ -98,6 +100,9 @@ const backy = Command.withSubcommands(root, [
   Command.withSubcommands(Reports.group, [list, show, deleteReport])
 ])
 
+/** The commands as the library knows them. */
+export const commandNames = (): ReadonlyArray<string> => [...HashMap.keys(Command.getSubcommands(backy))]
+
 /** All words of the command line; a test compares it with the commands. */
 export const grammar = Argv.grammar(root, {
   init: Argv.grammar(init),
@@ -142,9 +147,10 @@ export const run = <E extends KnownError>(
     const terminal = yield* Terminal
     const console = yield* Effect.console
     const request = yield* Argv.parse(grammar, argv)
-    if (request.wants === "version") return yield* Effect.as(Console.log(`backy ${pkg.version}`), EXIT.done)
-    if (request.wants === "help") {
-      return yield* Effect.as(Output.lines(Help.page(request.commands, request.command, pkg.version)), EXIT.done)
+    if (request.wants !== "run") {
+      yield* tell(request)
+      yield* terminal.settled
+      return EXIT.done
     }
     const command = backy.pipe(
       Command.transformHandler((handler, options) =>
@@ -169,6 +175,19 @@ export const run = <E extends KnownError>(
     )
   )
 
+/** Answers what is asked about backy itself. */
+const tell = Effect.fnUntraced(function*({ command, commands, shell, wants }: Argv.Request) {
+  if (wants === "version") return yield* Output.lines([`backy ${pkg.version}`])
+  if (wants === "help") return yield* Output.lines(Help.page(commands, command, pkg.version))
+  const Completions = yield* load(() => import("./completions.ts"))
+  const known = Completions.shells.find((one) => one === shell)
+  if (known === undefined) {
+    const reason = `there are completions for ${Completions.shells.join(", ")}, not for "${shell}"`
+    return yield* new Argv.CommandLineInvalid({ reason })
+  }
+  yield* Output.lines([Completions.script(known, grammar)])
+})
+
 const globalsOf = (
   options: Effect.Effect.Success<typeof root>,
   commands: ReadonlyArray<string>
@@ -179,12 +198,18 @@ const globalsOf = (
   verbose: options.verbose
 })
 
-const invalid = (error: ValidationError.ValidationError, commands: ReadonlyArray<string>) =>
-  new Argv.CommandLineInvalid({
-    reason: `${stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).trim()} (see ${
-      ["backy", ...commands, "--help"].join(" ")
-    })`
-  })
+/** What the library says in its own words. */
+const phrases: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^Expected to find option: '(.*)'$/, "option $1 is missing"],
+  [/^Missing argument <(.*)>$/, "$1 is missing"],
+  [/^Received unknown argument: '(.*)'$/s, "there is one word too many: $1"]
+]
+
+const invalid = (error: ValidationError.ValidationError, commands: ReadonlyArray<string>) => {
+  const text = stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).trim()
+  const sentence = phrases.reduce((said, [pattern, ours]) => said.replace(pattern, ours), text)
+  return new Argv.CommandLineInvalid({ reason: `${sentence} (see ${["backy", ...commands, "--help"].join(" ")})` })
+}
 
 /** With -l the log file tells of the end, too. */
 const logFailure = (cause: Cause.Cause<KnownError | ValidationError.ValidationError>) =>

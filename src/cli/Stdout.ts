@@ -53,8 +53,10 @@ const toDescriptor = (descriptor: number, isDurable: boolean): Stdout => {
     write: (bytes) => Effect.mapError(write(bytes), failure),
     sync: isDurable
       ? Effect.async((resume) => {
-        fsync(descriptor, (error) =>
-          resume(error === null ? Effect.void : Effect.fail(fromUnknown("sync", NAME, error))))
+        fsync(
+          descriptor,
+          (error) => resume(error === null ? Effect.void : Effect.fail(fromUnknown("sync", NAME, error)))
+        )
       })
       : Effect.void
   }

@@ -15,6 +15,8 @@ import * as Help from "./help.ts"
 /** The words of one command: its options and its subcommands; and what its help says. */
 export interface Grammar {
   readonly options: Words
+  /** What every command has besides. */
+  readonly builtIn: Words
   readonly commands: ReadonlyMap<string, Grammar>
   readonly describe: () => Help.Description
 }
@@ -29,7 +31,6 @@ export class CommandLineInvalid extends Data.TaggedError("CommandLineInvalid")<{
   }
 }
 
-/** What every command has besides its own options. */
 const builtIn: Words = new Map([
   ["-h", { name: "--help", takesValue: false }],
   ["--help", { name: "--help", takesValue: false }],
@@ -44,6 +45,7 @@ export const grammar = <Name extends string, R, E, A>(
   commands: Readonly<Record<string, Grammar>> = {}
 ): Grammar => ({
   options: new Map(optionsOf(Command.getUsage(command))),
+  builtIn,
   commands: new Map(Object.entries(commands)),
   describe: () => Help.describe(command)
 })
@@ -78,7 +80,9 @@ export interface Request {
   readonly commands: ReadonlyArray<string>
   readonly command: Grammar
   /** Whether to run it, or to tell of it; a group of commands alone can only be told of. */
-  readonly wants: "run" | "help" | "version"
+  readonly wants: "run" | "help" | "version" | "completions"
+  /** The shell that `--completions` names. */
+  readonly shell: string | undefined
 }
 
 /** Understands the arguments that follow the program's name. */
@@ -103,7 +107,9 @@ export const parse = (root: Grammar, argv: ReadonlyArray<string>): Either.Either
         command = next
       } else if (command.commands.size > 0) {
         const where = ["backy", ...commands].join(" ")
-        return invalid(`${where} has no command "${word}"${suggest(word, command.commands.keys())} (see ${where} --help)`)
+        return invalid(
+          `${where} has no command "${word}"${suggest(word, command.commands.keys())} (see ${where} --help)`
+        )
       } else {
         operands.push(word)
       }
@@ -114,7 +120,9 @@ export const parse = (root: Grammar, argv: ReadonlyArray<string>): Either.Either
     const known = own ?? root.options.get(given) ?? builtIn.get(given)
     if (known === undefined) {
       const all = [...command.options.keys(), ...root.options.keys(), ...builtIn.keys()]
-      return invalid(`there is no option ${given}${suggest(given, all)} (see ${["backy", ...commands].join(" ")} --help)`)
+      return invalid(
+        `there is no option ${given}${suggest(given, all)} (see ${["backy", ...commands].join(" ")} --help)`
+      )
     }
     const isGlobal = own === undefined || command === root
     if (known.takesValue) {
@@ -134,7 +142,7 @@ export const parse = (root: Grammar, argv: ReadonlyArray<string>): Either.Either
     words: [...globals, ...commands, ...options, ...operands.length === 0 ? [] : ["--", ...operands]],
     commands,
     command,
-    wants: wants(globals, command)
+    ...wanted(globals, command)
   })
 }
 
@@ -145,15 +153,19 @@ const split = (word: string): { readonly name: string; readonly glued: string | 
   return { name: word.slice(0, end), glued: word.slice(word.startsWith("--") ? end + 1 : end) }
 }
 
-const wants = (globals: ReadonlyArray<string>, command: Grammar): Request["wants"] => {
-  if (globals.includes("--help")) return "help"
-  if (globals.includes("--version")) return "version"
-  const completions = globals.some((word) => word.startsWith("--completions="))
-  return command.commands.size > 0 && !completions ? "help" : "run"
+const wanted = (globals: ReadonlyArray<string>, command: Grammar): Pick<Request, "wants" | "shell"> => {
+  const shell = globals.find((word) => word.startsWith(COMPLETIONS))?.slice(COMPLETIONS.length)
+  if (globals.includes("--help")) return { wants: "help", shell }
+  if (globals.includes("--version")) return { wants: "version", shell }
+  if (shell !== undefined) return { wants: "completions", shell }
+  return { wants: command.commands.size > 0 ? "help" : "run", shell }
 }
 
+const COMPLETIONS = "--completions="
+
 const suggest = (word: string, words: Iterable<string>): string => {
-  const similar = closest(word, words)
+  // a letter alone is as near to one as to any other
+  const similar = /^-.$/.test(word) ? undefined : closest(word, words)
   if (similar === undefined) return ""
   return `; did you mean ${word.startsWith("-") ? similar : `"${similar}"`}?`
 }

@@ -1,8 +1,10 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { Schedule } from "../domain/JobConfig.ts"
 import type { BackupReport } from "../operation/backup.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
@@ -18,18 +20,26 @@ export class NoTags extends Data.TaggedError("NoTags")<{ readonly known: Readonl
   }
 }
 
-const describe = ({ chunks, compared, revision }: BackupReport, source: string): string => {
+/** The most frequent first. */
+const byInterval = (schedule: Schedule): ReadonlyArray<string> =>
+  Object.entries(schedule)
+    .sort(([, a], [, b]) => Duration.toMillis(a.interval) - Duration.toMillis(b.interval))
+    .map(([tag]) => tag)
+
+const describe = ({ chunks, compared, revision }: BackupReport, source: string): ReadonlyArray<string> => {
   const { found, storedBytes, unchanged, written } = chunks
   const parts = [
     `${Humanise.count(written, "chunk")} stored (${Humanise.bytes(storedBytes)})`,
     `${unchanged} unchanged`,
     ...found === 0 ? [] : [`${found} already there`]
   ]
-  return `made revision ${revision.id} (${revision.tags.join(",")}) of ${source}: ` +
-    `${Humanise.bytes(compared.of)} in ${Humanise.duration(revision.stats.duration ?? 0)}, ${parts.join(", ")}; ` +
-    (compared.compared === compared.of
+  return [
+    `made revision ${revision.id} (${revision.tags.join(",")}) of ${source}: ` +
+    `${Humanise.bytes(compared.of)} in ${Humanise.duration(revision.stats.duration ?? 0)}`,
+    `${parts.join(", ")}; ` + (compared.compared === compared.of
       ? "all of it compared with the source"
       : `${Humanise.bytes(compared.compared)} of it compared with the source`)
+  ]
 }
 
 /** `backy backup`: makes a revision. */
@@ -47,10 +57,10 @@ export const command = Command.make(
       const { Source } = yield* load(() => import("../source/Source.ts"))
       const Registry = yield* load(() => import("../source/registry.ts"))
       const { schedule, source } = yield* job
-      if (Option.isNone(tags)) return yield* new NoTags({ known: Object.keys(schedule) })
+      if (Option.isNone(tags)) return yield* new NoTags({ known: byInterval(schedule) })
       yield* Effect.gen(function*() {
         const report = yield* backup({ tags: tags.value, schedule, force, wait })
-        yield* Output.lines([describe(report, (yield* Source).name)])
+        yield* Output.lines(describe(report, (yield* Source).name))
       }).pipe(Effect.provide(Registry.layer(source)))
     })
 ).pipe(Command.withDescription("Make a new revision, and compare it with the source."))

@@ -1,10 +1,12 @@
 /** The console that commands print to, over the real standard output and error. */
-import * as Console from "effect/Console"
+import type * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { format } from "node:util"
 import type { IoError } from "../platform/IoError.ts"
 import type { Screen } from "./Screen.ts"
 import type { Stdout } from "./Stdout.ts"
+
+const textOf = (args: ReadonlyArray<unknown>): string => format(...args)
 
 /**
  * A console whose `log` waits until standard output has taken the text. That it could not be written is told by
@@ -19,13 +21,14 @@ export const consoleOver = (
     console: {
       ...Effect.runSync(Effect.console),
       log: (...args) =>
-        stdout.write(new TextEncoder().encode(`${format(...args)}\n`)).pipe(
+        Effect.sync(screen.end).pipe(
+          Effect.zipRight(stdout.write(new TextEncoder().encode(`${textOf(args)}\n`))),
           Effect.catchTags({
             OutputClosed: () => Effect.void,
             IoError: (error) => Effect.sync(() => void (failure ??= error))
           })
         ),
-      error: (...args) => Effect.sync(() => screen.line(format(...args)))
+      error: (...args) => Effect.sync(() => screen.line(textOf(args)))
     },
     settled: Effect.suspend(() => failure === undefined ? Effect.void : Effect.fail(failure))
   }

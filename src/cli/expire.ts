@@ -21,6 +21,9 @@ const columns = (): ReadonlyArray<Output.Column<Decision>> => [
 const summary = (decisions: ReadonlyArray<Decision>, dryRun: boolean): string => {
   const number = (tag: Decision["_tag"]) => decisions.filter(({ _tag }) => _tag === tag).length
   const removed = number("remove")
+  if (removed + number("untag") === 0) {
+    return `nothing is to expire; ${Humanise.count(decisions.length, "revision")} kept`
+  }
   return `${dryRun ? "would remove" : "removed"} ${Humanise.count(removed, "revision")}, ` +
     `${dryRun ? "take" : "took"} tags from ${number("untag")}, ${dryRun ? "keep" : "kept"} ` +
     `${decisions.length - removed}` + (removed > 0 && !dryRun ? "; their chunks go with the next purge" : "")

@@ -129,7 +129,10 @@ export const page = (path: ReadonlyArray<string>, topic: Topic, version: string)
     "Options of backy itself:",
     ...list([
       ...description.options,
-      { term: "--log-level LEVEL", text: "How important a log line has to be: all, debug, info, warning, error, none." },
+      {
+        term: "--log-level LEVEL",
+        text: "How important a log line has to be: all, debug, info, warning, error, none."
+      },
       { term: "--completions SHELL", text: "Print a completion script for bash, fish or zsh." },
       { term: "--version", text: "Print the version." },
       { term: "-h, --help", text: "Print this help, or that of a command: backy restore --help" }
@@ -145,6 +148,9 @@ const commandsOf = (topic: Topic, path: ReadonlyArray<string>): ReadonlyArray<Om
     const here = [...path, name]
     if (commands.size > 0) return commandsOf({ commands, describe }, here)
     const description = describe()
-    const operands = usage(here.join(" "), { ...description, options: description.options.filter((one) => !one.isOptional) })
+    const operands = usage(here.join(" "), {
+      ...description,
+      options: description.options.filter((one) => !one.isOptional)
+    })
     return [{ term: operands, text: description.summary }]
   })

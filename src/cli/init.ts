@@ -25,9 +25,12 @@ export const command = Command.make(
           reason: `"${operand}" does not name a source of type ${type}, which looks like ${provider.operand}`
         })
       }
-      const { config } = yield* init({ source, schedule: defaultSchedule })
+      const { config, directory } = yield* init({ source, schedule: defaultSchedule })
       const { check } = yield* Effect.provide(Source, Registry.layer(source))
       yield* Effect.catchAll(check, (error) => Effect.logWarning(`as it is now, backy ${error.message}`))
-      yield* Output.lines([`made ${config}; change the schedule there, then: backy backup daily`])
+      yield* Output.lines([
+        `made ${config}, which holds the schedule`,
+        `next: backy -b ${directory} backup daily`
+      ])
     })
 ).pipe(Command.withDescription("Make a repository in the directory that -b names."))

@@ -38,7 +38,9 @@ export const revisionsOptional = spec.pipe(
 /** `--wait DURATION`: how long to wait for another process's lock. Without it not at all. */
 export const wait = Options.text("wait").pipe(
   Options.withPseudoName("DURATION"),
-  Options.withDescription("Wait as long as this, such as 30s or 10m, for another backy to be done. Default: not at all."),
+  Options.withDescription(
+    "Wait as long as this, such as 30s or 10m, for another backy to be done. Default: not at all."
+  ),
   Options.mapEffect((text) =>
     Effect.flatMap(load(() => import("../domain/Interval.ts")), (Interval) => {
       const span = text === "0" ? Duration.zero : Interval.parse(text)

@@ -48,6 +48,8 @@ export const command = Command.make(
       const { isTerminal } = yield* Terminal
       if (toOutput && isTerminal) return yield* new OutputIsTerminal()
       const { restore } = yield* load(() => import("../operation/restore.ts"))
+      const { refuseSourceItself } = yield* load(() => import("./sourceItself.ts"))
+      if (!toOutput && !force) yield* refuseSourceItself(resolve(target))
       const report = yield* restore({
         revision,
         target: toOutput ? { _tag: "Output" } : { _tag: "Path", path: resolve(target) },

@@ -38,7 +38,7 @@ const summary = (revisions: ReadonlyArray<Revision>): string => {
   const known = sizes.every((bytes) => bytes !== undefined)
   const total = sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0)
   return `${Humanise.count(revisions.length, "revision")}` +
-    (known && revisions.length > 0 ? ` that stored ${Humanise.bytes(total)}` : "")
+    (known && revisions.length > 0 ? `, which added ${Humanise.bytes(total)}` : "")
 }
 
 /** `backy status`: the revisions, newest last. */
@@ -56,7 +56,9 @@ export const command = Command.make(
       const report = yield* status({ revisions })
       yield* Effect.forEach(report.broken, ({ path, reason }) => Effect.logWarning(`ignoring ${path}: ${reason}`))
       // scripts take the last entry for the newest backup, so what is not complete is only for people to see
-      const listed = revisions === undefined ? report.revisions.filter(({ isComplete }) => isComplete) : report.revisions
+      const listed = revisions === undefined
+        ? report.revisions.filter(({ isComplete }) => isComplete)
+        : report.revisions
       if (yaml) return yield* Output.lines([Metadata.toYaml(listed)])
       if (json) return yield* Effect.flatMap(Metadata.toJson(listed), Output.json)
       yield* Output.lines([...Output.table(columns(), report.revisions), summary(listed)])

@@ -1,0 +1,62 @@
+/** The command line in process, over a simulated disk: what it prints and its exit code. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Cli from "../../src/cli/Cli.ts"
+import { Terminal } from "../../src/cli/Terminal.ts"
+import * as Logging from "../../src/logging.ts"
+import * as Output from "../../src/operation/Output.ts"
+import * as Progress from "../../src/operation/Progress.ts"
+import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { layerOn, makeDisk, REPOSITORY, setFile } from "../support/World.ts"
+
+/** What a command left behind. */
+export interface Outcome {
+  readonly code: number
+  /** Standard output and standard error, a line each. */
+  readonly out: ReadonlyArray<string>
+  readonly err: ReadonlyArray<string>
+  /** The image bytes on standard output. */
+  readonly image: Uint8Array
+}
+
+/** A config for the image of the world. */
+export const CONFIG = `source:
+  type: file
+  filename: /images/vm.img
+schedule:
+  daily: {interval: 1d, keep: 3}
+  weekly: {interval: 7d, keep: 2}
+`
+
+/** A disk with a repository that has a config, and an image. */
+export const makeMachine = (image: Uint8Array = new Uint8Array(10_000).fill(7)): MemoryDisk => {
+  const machine = makeDisk()
+  setFile(machine.disk, `${REPOSITORY}/config`, new TextEncoder().encode(CONFIG))
+  setFile(machine.disk, "/images/vm.img", image)
+  return machine
+}
+
+/** Runs `backy` with these arguments. */
+export const backy = (machine: MemoryDisk, ...argv: ReadonlyArray<string>): Effect.Effect<Outcome> =>
+  Effect.gen(function*() {
+    const out: Array<string> = []
+    const err: Array<string> = []
+    const image: Array<Uint8Array> = []
+    const console = yield* Effect.console
+    const split = (args: ReadonlyArray<unknown>) => args.map(String).join(" ").split("\n")
+    const code = yield* Cli.run(argv, ({ verbose }) =>
+      Layer.mergeAll(
+        layerOn(machine.disk),
+        Output.layerMemory(image),
+        Layer.succeed(Progress.Progress, { start: () => Effect.void, advance: () => Effect.void }),
+        Logging.layer({ file: undefined, verbose, stderr: (line) => err.push(line) })
+      )).pipe(
+        Effect.provideService(Terminal, { isTerminal: false, settled: Effect.void }),
+        Effect.withConsole({
+          ...console,
+          log: (...args) => Effect.sync(() => void out.push(...split(args))),
+          error: (...args) => Effect.sync(() => void err.push(...split(args)))
+        })
+      )
+    return { code, out, err, image: Uint8Array.from(Buffer.concat(image)) }
+  })
