@@ -147,15 +147,16 @@ export const make = (driver: Driver): Context.Tag.Service<BlockFile> => {
     )
   return {
     open: (path, options) =>
-      Effect.acquireRelease(openFile(path, options), (file) =>
-        Effect.catchAll(file.close, (error) => Effect.logWarning(error.message))),
+      Effect.acquireRelease(
+        openFile(path, options),
+        (file) => Effect.catchAll(file.close, (error) => Effect.logWarning(error.message))
+      ),
     withFile: (path, options, use) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(openFile(path, options), (file) =>
-          Effect.flatMap(Effect.exit(restore(use(file))), (used) =>
+          Effect.flatMap(Effect.exit(restore(Effect.suspend(() => use(file)))), (used) =>
             // Both causes when both fail.
-            Effect.flatMap(Effect.exit(file.close), (close) =>
-              Exit.zipLeft(used, close))))
+            Effect.flatMap(Effect.exit(file.close), (close) => Exit.zipLeft(used, close))))
       ),
     lstat: (path) => Effect.mapError(driver.lstat(path), ({ cause }) => fromUnknown("examine", path, cause))
   }

@@ -68,7 +68,12 @@ export const readSmall = Effect.fn("Durable.readSmall")(
         if (kind !== "file") {
           return yield* new IoError({ operation: "read", path, code: "EINVAL", detail: "not a regular file" })
         }
-        const tooLarge = new IoError({ operation: "read", path, code: "EFBIG", detail: `larger than ${maxBytes} bytes` })
+        const tooLarge = new IoError({
+          operation: "read",
+          path,
+          code: "EFBIG",
+          detail: `larger than ${maxBytes} bytes`
+        })
         if (size > maxBytes) return yield* tooLarge
         // One byte more than expected: the file may grow meanwhile.
         let bytes = new Uint8Array(size + 1)

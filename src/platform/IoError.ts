@@ -22,7 +22,8 @@ export class IoError extends Data.TaggedError("IoError")<{
   override get message(): string {
     const text = this.detail ?? textOf(this.code)
     const code = this.code === "UNKNOWN" ? "" : ` (${this.code})`
-    return `cannot ${this.operation} ${this.path}: ${text ?? "unknown error"}${code}`
+    // A hostile name must not forge a second line or confuse the terminal.
+    return `cannot ${this.operation} ${this.path}: ${text ?? "unknown error"}${code}`.replace(/\p{Cc}+/gu, " ")
   }
 }
 

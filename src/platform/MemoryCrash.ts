@@ -7,7 +7,15 @@
  */
 import * as Chunk from "effect/Chunk"
 import { changed, type FileData } from "./MemoryDurability.ts"
-import { type DataChange, type DataInode, type Ino, type Inode, ROOT, type State } from "./MemoryState.ts"
+import {
+  type DataChange,
+  type DataInode,
+  type DirectoryInode,
+  type Ino,
+  type Inode,
+  ROOT,
+  type State
+} from "./MemoryState.ts"
 
 /**
  * Decides one question by a number from 0 to `options` - 1. 0 is always "lost", 1 "happened". A write has two more
@@ -55,8 +63,20 @@ const survived = (
 
 type Entries = Map<string, Ino>
 
-/** The names that survive, directory by directory. */
-const survivingNames = (state: State, choose: Choose): (directory: Ino) => Entries => {
+/** Directories in which a moved inode may have a name: all that its pending changes speak of. */
+const whereabouts = (state: State): ReadonlyMap<Ino, ReadonlySet<Ino>> => {
+  const places = new Map<Ino, Set<Ino>>()
+  for (const { moves, parts } of state.names) {
+    for (const { directory, to } of parts) {
+      const ino = to ?? moves
+      if (ino !== undefined) places.set(ino, (places.get(ino) ?? new Set()).add(directory))
+    }
+  }
+  return places
+}
+
+/** The names that survive in each directory that unsynced changes concern. */
+const survivingNames = (state: State, choose: Choose): ReadonlyMap<Ino, Entries> => {
   const changedOnes = new Map<Ino, Entries>()
   const entriesOf = (ino: Ino): Entries => {
     let entries = changedOnes.get(ino)
@@ -67,40 +87,43 @@ const survivingNames = (state: State, choose: Choose): (directory: Ino) => Entri
     }
     return entries
   }
+  const places = whereabouts(state)
   for (const { label, moves, parts } of state.names) {
     if (choose(2, label) === 0) continue
-    if (moves !== undefined) {
+    if (moves !== undefined && parts.some(({ to }) => to === moves)) {
       // Not only from where the rename took it: that an earlier rename brought it there may be lost.
-      for (const [ino, inode] of state.inodes) {
-        if (inode.kind !== "directory") continue
-        for (const [name, child] of changedOnes.get(ino) ?? inode.durable) {
-          if (child === moves && parts.some((part) => part.to === moves)) entriesOf(ino).delete(name)
+      for (const directory of places.get(moves) ?? []) {
+        for (const [name, child] of entriesOf(directory)) {
+          if (child === moves) entriesOf(directory).delete(name)
         }
       }
     }
-    for (const part of parts) {
-      if (part.to !== undefined) entriesOf(part.directory).set(part.name, part.to)
-      else if (moves === undefined || entriesOf(part.directory).get(part.name) === moves) {
-        entriesOf(part.directory).delete(part.name)
-      }
+    for (const { directory, name, to } of parts) {
+      const entries = entriesOf(directory)
+      if (to !== undefined) entries.set(name, to)
+      else if (moves === undefined || entries.get(name) === moves) entries.delete(name)
     }
   }
-  return entriesOf
+  return changedOnes
 }
+
+const isSettled = (inode: DataInode): boolean =>
+  Chunk.isEmpty(inode.pending) && !inode.deluded && inode.failures.count === 0 && inode.nlink === 1
 
 /** One of the states that a power loss may leave. `state` itself is not changed. */
 export const survivor = (state: State, choose: Choose, options?: CrashOptions): State => {
-  const entriesOf = survivingNames(state, choose)
+  const changedOnes = survivingNames(state, choose)
   const inodes = new Map<Ino, Inode>()
-  const keepFile = (ino: Ino, inode: DataInode, path: string): void => {
+  const keepFile = (ino: Ino, inode: DataInode, path: () => string): void => {
     const before = inodes.get(ino)
     // A second name: its source directory was not synced after the rename.
     if (before?.kind === inode.kind) return void inodes.set(ino, { ...before, nlink: before.nlink + 1 })
-    const answer = options?.ignore?.(path) === true ? keepAll : choose
+    if (isSettled(inode)) return void inodes.set(ino, inode)
+    const answer = options?.ignore?.(path()) === true ? keepAll : choose
     const data = Chunk.reduce<DataChange, FileData>(
       inode.pending,
       inode.durable,
-      (data, change) => survived(data, change, answer, path, options)
+      (data, change) => survived(data, change, answer, path(), options)
     )
     inodes.set(ino, {
       ...inode,
@@ -112,22 +135,36 @@ export const survivor = (state: State, choose: Choose, options?: CrashOptions): 
       deluded: false
     })
   }
-  const keep = (ino: Ino, path: string): boolean => {
+  const entriesNow = (ino: Ino): Iterable<readonly [string, Ino]> => {
+    const inode = inodes.get(ino)
+    return inode?.kind === "directory" ? inode.entries : []
+  }
+  const keepDirectory = (ino: Ino, inode: DirectoryInode, path: string): void => {
+    const kept = changedOnes.get(ino)
+    inodes.set(
+      ino,
+      kept === undefined ? { ...inode, entries: inode.durable } : { ...inode, entries: kept, durable: kept }
+    )
+    for (const [name, child] of kept ?? inode.durable) {
+      if (keep(child, path, name)) continue
+      const without = new Map(entriesNow(ino))
+      without.delete(name)
+      inodes.set(ino, { ...inode, entries: without, durable: without })
+    }
+  }
+  const keep = (ino: Ino, parent: string, name: string): boolean => {
     const inode = state.inodes.get(ino)
-    if (inode === undefined) throw new Error(`simulated disk: ${path} leads nowhere`)
-    if (inode.kind === "file" || inode.kind === "block-device") keepFile(ino, inode, path)
+    if (inode === undefined) throw new Error(`simulated disk: ${parent}/${name} leads nowhere`)
+    if (inode.kind === "file" || inode.kind === "block-device") keepFile(ino, inode, () => `${parent}/${name}`)
     else if (inode.kind !== "directory") inodes.set(ino, inode)
     else {
       // A directory with two names would be a damaged file system: its check keeps one.
       if (inodes.has(ino)) return false
-      const entries = new Map(entriesOf(ino))
-      inodes.set(ino, { ...inode, entries, durable: entries })
-      for (const [name, child] of entries) {
-        if (!keep(child, `${path}/${name}`)) entries.delete(name)
-      }
+      keepDirectory(ino, inode, `${parent}/${name}`)
     }
     return true
   }
-  keep(ROOT, "")
+  const root = state.inodes.get(ROOT)
+  if (root?.kind === "directory") keepDirectory(ROOT, root, "")
   return { ...state, inodes, names: [] }
 }

@@ -118,9 +118,10 @@ const fromState = (state: State, options: MemoryDiskOptions): MemoryDisk => {
       return Array.from(descriptors.values(), (handle) => handle.path)
     },
     get isDurable() {
-      return state.names.length === 0 && Array.from(state.inodes.values()).every((inode) =>
-        (inode.kind !== "file" && inode.kind !== "block-device") || (Chunk.isEmpty(inode.pending) && !inode.deluded)
-      )
+      return state.names.length === 0 &&
+        Array.from(state.inodes.values()).every((inode) =>
+          (inode.kind !== "file" && inode.kind !== "block-device") || (Chunk.isEmpty(inode.pending) && !inode.deluded)
+        )
     },
     syncAll: () => {
       for (const ino of Array.from(state.inodes.keys())) flush(state, ino)

@@ -19,7 +19,9 @@ export interface Place {
 export type LastLink = "follow" | "slash" | "keep"
 
 const MAX_LINKS = 40
-const encoder = new TextEncoder()
+
+/** In bytes of UTF-8, of which a character takes three at most. */
+const isLonger = (text: string, most: number): boolean => text.length * 3 > most && Buffer.byteLength(text) > most
 
 /**
  * Looks a path up; relative ones start at the root. Links on the way are followed. Throws ENOENT, ENOTDIR, ELOOP,
@@ -29,7 +31,7 @@ export const lookUp = (state: State, syscall: string, path: string, links: LastL
   const fail = (code: string) => errnoError(code, syscall, path)
   if (path.includes("\0")) throw fail("EINVAL")
   if (path === "") throw fail("ENOENT")
-  if (encoder.encode(path).length >= 4096) throw fail("ENAMETOOLONG")
+  if (isLonger(path, 4095)) throw fail("ENAMETOOLONG")
   const slash = path.endsWith("/")
   const ahead = path.split("/").reverse()
   const trail: Array<Ino> = [ROOT]
@@ -44,7 +46,7 @@ export const lookUp = (state: State, syscall: string, path: string, links: LastL
       continue
     }
     const last = ahead.every((part) => part === "")
-    if (encoder.encode(name).length > 255) throw fail("ENAMETOOLONG")
+    if (isLonger(name, 255)) throw fail("ENAMETOOLONG")
     // Only directories get onto the trail.
     const directory = inodeOf(state, top()) as DirectoryInode
     const ino = directory.entries.get(name)

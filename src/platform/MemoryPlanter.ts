@@ -56,7 +56,9 @@ export const makePlanter = (state: State, now: () => bigint): Planter => {
     })
   const plantDirectory = (path: string): void => {
     const { ino } = path === "" ? { ino: 0 } : findOrUndefined(path)
-    if (ino === undefined) plant(path, { kind: "directory", ...times(), mode: 0o755, entries: new Map(), durable: new Map() })
+    if (ino === undefined) {
+      plant(path, { kind: "directory", ...times(), mode: 0o755, entries: new Map(), durable: new Map() })
+    }
   }
   const findOrUndefined = (path: string): { readonly ino: Ino | undefined } => {
     try {

@@ -110,7 +110,9 @@ export const succeeded = (
   result: ProcessResult
 ): Effect.Effect<ProcessResult, ProcessFailed> => {
   const { exitCode, stderr } = result
-  return exitCode === 0 ? Effect.succeed(result) : new ProcessFailed({ reason: "exit", command, args, exitCode, stderr })
+  return exitCode === 0
+    ? Effect.succeed(result)
+    : new ProcessFailed({ reason: "exit", command, args, exitCode, stderr })
 }
 
 /** Standard output, as text, of a program that must succeed. */

@@ -27,7 +27,7 @@ const reasons: Record<string, SystemErrorReason> = {
 }
 
 /** The error that the real FileSystem gives for what a call threw. */
-export const platformError = (method: string, path: string, cause: unknown): PlatformError =>
+const platformError = (method: string, path: string, cause: unknown): PlatformError =>
   new SystemError({
     reason: reasons[codeOf(cause)] ?? "Unknown",
     module: "FileSystem",
@@ -161,7 +161,7 @@ const makeTemporary = (
   })
 
 /** The service over `disk`. */
-export const make = (disk: Disk): FileSystem.FileSystem => {
+const make = (disk: Disk): FileSystem.FileSystem => {
   const makeTempDirectory: FileSystem.FileSystem["makeTempDirectory"] = (options) =>
     makeTemporary(disk, "makeTempDirectory", options)
   const makeTempFile: FileSystem.FileSystem["makeTempFile"] = (options) =>
@@ -169,15 +169,19 @@ export const make = (disk: Disk): FileSystem.FileSystem => {
       const path = join(directory, `file${options?.suffix ?? ""}`)
       return Effect.as(attempt("makeTempFile", path, () => writeWhole(disk, path, new Uint8Array(0), undefined)), path)
     })
-  const removeQuietly = (path: string) => Effect.ignore(attempt("remove", path, () => remove(disk, path, { recursive: true })))
+  const removeQuietly = (path: string) =>
+    Effect.ignore(attempt("remove", path, () => remove(disk, path, { recursive: true })))
   return FileSystem.make({
     access: (path) => attempt("access", path, () => void disk.lstat(canonical(disk, path))),
     chmod: (path, mode) => attempt("chmod", path, () => disk.chmod(canonical(disk, path), mode)),
     chown: (path) => Effect.fail(unsupported("chown", path)),
     copy: (from, to, options) => attempt("copy", from, () => copy(disk, from, to, options?.overwrite ?? false)),
     copyFile: (from, to) =>
-      attempt("copyFile", from, () =>
-        writeWhole(disk, to, readWhole(disk, from), { mode: disk.lstat(canonical(disk, from)).mode })),
+      attempt(
+        "copyFile",
+        from,
+        () => writeWhole(disk, to, readWhole(disk, from), { mode: disk.lstat(canonical(disk, from)).mode })
+      ),
     link: (from) => Effect.fail(unsupported("link", from)),
     makeDirectory: (path, options) =>
       attempt("makeDirectory", path, () => {
@@ -195,13 +199,16 @@ export const make = (disk: Disk): FileSystem.FileSystem => {
       return Effect.acquireRelease(
         attempt("open", path, () => disk.open(path, open)),
         (descriptor) => Effect.orDie(attempt("close", path, () => disk.close(descriptor)))
-      ).pipe(Effect.map((descriptor) =>
-        makeFile(disk, descriptor, append, (method, run) => attempt(method, path, run))
-      ))
+      ).pipe(
+        Effect.map((descriptor) => makeFile(disk, descriptor, append, (method, run) => attempt(method, path, run)))
+      )
     },
     readDirectory: (path, options) =>
-      attempt("readDirectory", path, () =>
-        options?.recursive === true ? listRecursively(disk, path) : Array.from(disk.list(path))),
+      attempt(
+        "readDirectory",
+        path,
+        () => options?.recursive === true ? listRecursively(disk, path) : Array.from(disk.list(path))
+      ),
     readFile: (path) => attempt("readFile", path, () => readWhole(disk, path)),
     readLink: (path) => attempt("readLink", path, () => disk.readLink(path)),
     realPath: (path) => attempt("realPath", path, () => canonical(disk, path)),

@@ -33,6 +33,8 @@ const table = (): ReadonlyMap<string, readonly [number, string]> => {
     const all = new Map<string, readonly [number, string]>()
     for (const [number, [name, text]] of getSystemErrorMap()) all.set(name, [number, text])
     for (const [name, [number, text]] of Object.entries(linux)) all.set(name, [-number, text])
+    // libuv's word for what it does not know.
+    all.delete("UNKNOWN")
     known = all
   }
   return known
@@ -49,11 +51,8 @@ export const nameOf = (errno: number): string => {
   for (const [name, number] of Object.entries(OS.constants.errno)) {
     if (number === errno && name !== "EOPNOTSUPP" && name !== "EWOULDBLOCK") return name
   }
-  try {
-    return getSystemErrorName(-errno)
-  } catch {
-    return `E${errno}`
-  }
+  const name = getSystemErrorName(-errno)
+  return /^E[A-Z0-9]+$/.test(name) ? name : `E${errno}`
 }
 
 /** Makes an error as `node:fs` would throw it. */

@@ -116,13 +116,17 @@ export const lockFile = (
       return { _tag: "Held", holder: holder === undefined || kernel.isGone(holder) ? undefined : holder.text }
     }
     if (isCurrent(disk, descriptor, path)) {
-      if (mode === "exclusive") sign(disk, descriptor, `${yield* holderText}\n`)
+      if (mode === "exclusive") {
+        sign(disk, descriptor, `${yield* holderText}\n`)
+      }
       return { _tag: "Locked", descriptor }
     }
     // Somebody removed or replaced the file between our opening and our locking it.
     kernel.unlock(descriptor)
     close(disk, descriptor)
-    if (attempts > 1) return yield* lockFile(disk, kernel, path, mode, create, attempts - 1)
+    if (attempts > 1) {
+      return yield* lockFile(disk, kernel, path, mode, create, attempts - 1)
+    }
     return yield* fromUnknown("lock", path, errnoError("ESTALE", "flock", path))
   })
 

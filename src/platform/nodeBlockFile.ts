@@ -15,7 +15,8 @@ import { DEFAULT_MODE, MAX_TRANSFER, openFlags } from "./openFlags.ts"
 /** One callback-style call. Not interruptible: what the kernel has begun, it finishes. */
 const call = <A>(run: (done: (error: Error | null, value: A) => void) => void): Effect.Effect<A, CallFailed> =>
   Effect.uninterruptible(Effect.async<A, CallFailed>((resume) => {
-    const done = (error: Error | null, value: A) => resume(error === null ? Effect.succeed(value) : new CallFailed({ cause: error }))
+    const done = (error: Error | null, value: A) =>
+      resume(error === null ? Effect.succeed(value) : new CallFailed({ cause: error }))
     try {
       run(done)
     } catch (cause) {
@@ -23,7 +24,8 @@ const call = <A>(run: (done: (error: Error | null, value: A) => void) => void): 
     }
   }))
 
-const close = (descriptor: Descriptor): Effect.Effect<void, CallFailed> => call<void>((done) => FS.close(descriptor, done))
+const close = (descriptor: Descriptor): Effect.Effect<void, CallFailed> =>
+  call<void>((done) => FS.close(descriptor, done))
 
 const openExisting = (path: string, options: OpenOptions): Effect.Effect<Descriptor, CallFailed> =>
   call<Descriptor>((done) => FS.open(path, openFlags(options, false), done))

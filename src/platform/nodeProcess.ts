@@ -70,8 +70,10 @@ const stop = (child: ChildProcess, ending: Deferred.Deferred<Ending>, grace: Dur
     if ((yield* within)._tag === "Some") return
     yield* Effect.logWarning(`process ${child.pid} does not end, not even after SIGKILL`)
   })
-  return Effect.flatMap(Deferred.isDone(ending), (done) =>
-    done ? Effect.void : Effect.flatMap(Effect.forkDaemon(Effect.interruptible(stopping)), Fiber.join))
+  return Effect.flatMap(
+    Deferred.isDone(ending),
+    (done) => done ? Effect.void : Effect.flatMap(Effect.forkDaemon(Effect.interruptible(stopping)), Fiber.join)
+  )
 }
 
 /** One piece into a pipe, when there is room: `false` when nobody reads it any more. */
@@ -122,16 +124,22 @@ const start = <E>(
         refused(cause)
       }
     })
-    const child = yield* Effect.acquireRelease(launched, (child) =>
-      stop(child, ending, options?.grace ?? DEFAULT_GRACE).pipe(
-        Effect.ensuring(Effect.sync(() => {
-          child.stdin?.destroy()
-          child.stdout?.destroy()
-          child.stderr?.destroy()
-        }))
-      ))
+    const child = yield* Effect.acquireRelease(
+      launched,
+      (child) =>
+        stop(child, ending, options?.grace ?? DEFAULT_GRACE).pipe(
+          Effect.ensuring(Effect.sync(() => {
+            child.stdin?.destroy()
+            child.stdout?.destroy()
+            child.stderr?.destroy()
+          }))
+        )
+    )
     const fed = yield* Deferred.make<boolean>()
-    const failing = Effect.flatMap(Deferred.await(ending), ({ exitCode }) => exitCode === 0 ? Effect.never : Effect.void)
+    const failing = Effect.flatMap(
+      Deferred.await(ending),
+      ({ exitCode }) => exitCode === 0 ? Effect.never : Effect.void
+    )
     const feeding = input === undefined ? Effect.succeed(true) : Stream.runFoldWhileEffect(
       input,
       true,
@@ -192,8 +200,10 @@ const stream = <E>(command: string, args: ReadonlyArray<string>, options: Proces
     if (options?.timeout !== undefined) {
       yield* watched(Effect.zipRight(Effect.sleep(options.timeout), Effect.suspend(() => child.failed("timeout"))))
     }
-    const check = Effect.flatMap(child.ended, ({ exitCode, stderr }) =>
-      succeeded(command, args, { exitCode, stderr, stdout: new Uint8Array(0) }))
+    const check = Effect.flatMap(
+      child.ended,
+      ({ exitCode, stderr }) => succeeded(command, args, { exitCode, stderr, stdout: new Uint8Array(0) })
+    )
     return Stream.concat(child.stdout.stream, Stream.drain(Stream.fromEffect(check)))
   }))
 

@@ -42,15 +42,37 @@ fileLockContract("simulated, by name only", () => ({
   readOnly: undefined
 }))
 
+/** The one that the kernel's locks are taken by. */
+const program = "flock"
+
 const acquire = (path: string, mode: "shared" | "exclusive") =>
   Effect.flatMap(FileLock, (locks) => locks.acquire(path, mode))
+
+describe("simulated locks", () => {
+  it.scoped("are of no use on a file that is replaced between opening and locking it", () => {
+    const memory = MemoryDisk.make()
+    memory.onOperation = (_n, name) => {
+      if (name !== "stat") return
+      memory.onOperation = undefined
+      memory.disk.unlink("/.lock")
+      memory.plantFile("/.lock", new Uint8Array(0))
+    }
+    return Effect.gen(function*() {
+      yield* acquire("/.lock", "exclusive")
+      assert.strictEqual(memory.onOperation, undefined)
+      assert.lengthOf(memory.openDescriptors, 1)
+      const second = yield* Effect.flip(Effect.scoped(acquire("/.lock", "shared")))
+      assert.strictEqual(second._tag, "LockHeld")
+    }).pipe(Effect.provide(layerMemory(makeTable(), memory.disk)))
+  })
+})
 
 inTemporaryDirectory((place) => {
   describe("the kernel's locks and other programs", () => {
     it.scoped("conflict both ways with flock(1)", () =>
       Effect.gen(function*() {
         const path = `${place.directory()}/.lock`
-        const flock = (...args: ReadonlyArray<string>) => spawnSync("flock", ["-n", ...args, path, "true"]).status
+        const flock = (...args: ReadonlyArray<string>) => spawnSync(program, ["-n", ...args, path, "true"]).status
         yield* acquire(path, "shared")
         assert.strictEqual(flock("-x"), 1)
         assert.strictEqual(flock("-s"), 0)
@@ -59,7 +81,7 @@ inTemporaryDirectory((place) => {
     it.scoped("die with the process that holds them, which then is not named", () =>
       Effect.gen(function*() {
         const path = `${place.directory()}/.lock`
-        const child = spawn("flock", ["-x", path, "sh", "-c", "echo ready; exec sleep 600"], { detached: true })
+        const child = spawn(program, ["-x", path, "sh", "-c", "echo ready; exec sleep 600"], { detached: true })
         yield* Effect.promise(() => new Promise((resolve) => child.stdout.once("data", resolve)))
         FS.writeFileSync(path, `999999999 ${hostname()} backy backup 2026-01-01T00:00:00Z\n`)
         const held = yield* Effect.flip(Effect.scoped(acquire(path, "exclusive")))
@@ -99,10 +121,10 @@ inTemporaryDirectory((place) => {
     it.scoped("tell a broken flock program from a held lock", () =>
       Effect.gen(function*() {
         const directory = place.directory()
-        const program = `${directory}/flock`
-        FS.writeFileSync(program, "#!/bin/sh\necho 'flock: 3: No locks available' >&2\nexit 1\n", { mode: 0o755 })
+        const broken = `${directory}/flock`
+        FS.writeFileSync(broken, "#!/bin/sh\necho 'flock: 3: No locks available' >&2\nexit 1\n", { mode: 0o755 })
         const error = yield* Effect.flip(acquire(`${directory}/.lock`, "exclusive")).pipe(
-          Effect.provide(NodeFileLock.layerProgram(program))
+          Effect.provide(NodeFileLock.layerProgram(broken))
         )
         assert.deepInclude({ ...error }, { _tag: "IoError", code: "ENOLCK" })
       }))

@@ -14,10 +14,15 @@ import { everywhere, inTemporaryDirectory } from "../support/places.ts"
 
 const link = (target: string, path: string) => FS.symlinkSync(target, path)
 
-everywhere((place) => fileSystemContract("real", () => ({ layer: NodeFileSystem.layer, root: place.directory(), link })))
+everywhere((place) =>
+  fileSystemContract("real", () => ({ layer: NodeFileSystem.layer, root: place.directory(), link }))
+)
 
 inTemporaryDirectory((place) =>
-  fileSystemContract("over the real disk", () => ({ layer: DiskFileSystem.layer(nodeDisk), root: place.directory(), link }))
+  fileSystemContract(
+    "over the real disk",
+    () => ({ layer: DiskFileSystem.layer(nodeDisk), root: place.directory(), link })
+  )
 )
 
 const simulated = (faults: ReadonlyArray<FaultyDisk.Fault>) => () => {
@@ -32,7 +37,10 @@ const simulated = (faults: ReadonlyArray<FaultyDisk.Fault>) => () => {
 }
 
 fileSystemContract("simulated", simulated([]))
-fileSystemContract("simulated, reading and writing a few bytes at a time", simulated([{ call: ["read", "write"], limit: 101 }]))
+fileSystemContract(
+  "simulated, reading and writing a few bytes at a time",
+  simulated([{ call: ["read", "write"], limit: 101 }])
+)
 
 it.effect("a file system over a disk says clearly what it cannot do", () =>
   Effect.gen(function*() {

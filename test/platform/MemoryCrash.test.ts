@@ -3,50 +3,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import type { Disk } from "../../src/platform/Disk.ts"
-import { everyChoice, seeded, someChoices } from "../../src/platform/MemoryChoices.ts"
+import { everyChoice, someChoices } from "../../src/platform/MemoryChoices.ts"
 import { keepAll, loseAll } from "../../src/platform/MemoryCrash.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import { codeThrown } from "../support/contract/Disk.contract.ts"
-
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-const text = (content: Uint8Array): string => new TextDecoder().decode(content).replaceAll("\0", "0")
-
-/** Writes a file; durable in itself, or its name, only as told. */
-const write = (disk: Disk, path: string, content: string, sync: boolean): void => {
-  const descriptor = disk.open(path, { access: "write", create: "if-missing", truncate: true })
-  disk.write(descriptor, bytes(content), 0)
-  if (sync) disk.sync(descriptor)
-  disk.close(descriptor)
-}
-
-const syncDirectory = (disk: Disk, path: string): void => {
-  const descriptor = disk.open(path, { access: "read" })
-  disk.sync(descriptor)
-  disk.close(descriptor)
-}
-
-/** All files, as `path=content`. */
-const shown = (memory: MemoryDisk.MemoryDisk, path = ""): ReadonlyArray<string> =>
-  Array.from(memory.disk.list(`${path}/`)).sort().flatMap((name) => {
-    const at = `${path}/${name}`
-    return memory.disk.lstat(at).kind === "directory"
-      ? [`${at}/`, ...shown(memory, at)]
-      : [`${at}=${text(memory.bytesAt(at))}`]
-  })
-
-/** All states that a power loss may leave, each once, sorted. */
-const states = (memory: MemoryDisk.MemoryDisk): ReadonlyArray<string> => {
-  const all = new Set<string>()
-  for (const survivor of everyChoice((choose) => memory.crash(choose), 100_000)) all.add(shown(survivor).join(" "))
-  return Array.from(all).sort()
-}
-
-const fresh = (): MemoryDisk.MemoryDisk => {
-  const memory = MemoryDisk.make()
-  memory.plantFile("/f", bytes("old!"))
-  return memory
-}
+import { bytes, fresh, shown, states, syncDirectory, text, write } from "../support/simulatedDisk.ts"
 
 describe("a power loss", () => {
   it("leaves what was synced, whatever else is lost", () => {
@@ -217,228 +178,67 @@ describe("a power loss", () => {
 describe("what fsync promised", () => {
   const name = FastCheck.constantFrom("/a", "/b", "/c")
   const step = FastCheck.oneof(
-    FastCheck.record({ kind: FastCheck.constant("write" as const), name, content: FastCheck.string(), sync: FastCheck.boolean() }),
-    FastCheck.record({ kind: FastCheck.constant("append" as const), name, content: FastCheck.string(), sync: FastCheck.boolean() }),
+    FastCheck.record({
+      kind: FastCheck.constant("write" as const),
+      name,
+      content: FastCheck.string(),
+      sync: FastCheck.boolean()
+    }),
+    FastCheck.record({
+      kind: FastCheck.constant("append" as const),
+      name,
+      content: FastCheck.string(),
+      sync: FastCheck.boolean()
+    }),
     FastCheck.record({ kind: FastCheck.constant("rename" as const), name, to: name }),
     FastCheck.record({ kind: FastCheck.constant("unlink" as const), name }),
     FastCheck.record({ kind: FastCheck.constant("syncDirectory" as const) })
   )
 
   it("is kept in every state that a power loss leaves", () => {
-    FastCheck.assert(FastCheck.property(FastCheck.array(step, { maxLength: 12 }), FastCheck.nat(), (steps, seed) => {
-      const memory = MemoryDisk.make()
-      const { disk } = memory
-      /** Synced contents by inode, and synced names: forgotten as soon as something unsynced is done to them. */
-      const contents = new Map<number, string>()
-      let names = new Map<string, number>()
-      const exists = (path: string) => codeThrown(() => disk.lstat(path)) !== "ENOENT"
-      for (const step of steps) {
-        if (step.kind === "syncDirectory") {
-          syncDirectory(disk, "/")
-          names = new Map(Array.from(disk.list("/"), (name) => [`/${name}`, disk.lstat(`/${name}`).ino]))
-        } else if (step.kind === "write" || step.kind === "append") {
-          if (!exists(step.name)) names.delete(step.name)
-          const truncate = step.kind === "write"
-          const descriptor = disk.open(step.name, { access: "write", create: "if-missing", truncate })
-          const { ino, size } = disk.stat(descriptor)
-          contents.delete(ino)
-          disk.write(descriptor, bytes(step.content), size)
-          if (step.sync) {
-            disk.datasync(descriptor)
-            contents.set(ino, text(memory.bytesAt(step.name)))
-          }
-          disk.close(descriptor)
-        } else if (exists(step.name)) {
-          names.delete(step.name)
-          if (step.kind === "unlink") disk.unlink(step.name)
-          else {
-            names.delete(step.to)
-            disk.rename(step.name, step.to)
+    FastCheck.assert(
+      FastCheck.property(FastCheck.array(step, { maxLength: 12 }), FastCheck.nat(), (steps, seed) => {
+        const memory = MemoryDisk.make()
+        const { disk } = memory
+        /** Synced contents by inode, and synced names: forgotten as soon as something unsynced is done to them. */
+        const contents = new Map<number, string>()
+        let names = new Map<string, number>()
+        const exists = (path: string) => codeThrown(() => disk.lstat(path)) !== "ENOENT"
+        for (const step of steps) {
+          if (step.kind === "syncDirectory") {
+            syncDirectory(disk, "/")
+            names = new Map(Array.from(disk.list("/"), (name) => [`/${name}`, disk.lstat(`/${name}`).ino]))
+          } else if (step.kind === "write" || step.kind === "append") {
+            if (!exists(step.name)) names.delete(step.name)
+            const truncate = step.kind === "write"
+            const descriptor = disk.open(step.name, { access: "write", create: "if-missing", truncate })
+            const { ino, size } = disk.stat(descriptor)
+            contents.delete(ino)
+            disk.write(descriptor, bytes(step.content), size)
+            if (step.sync) {
+              disk.datasync(descriptor)
+              contents.set(ino, text(memory.bytesAt(step.name)))
+            }
+            disk.close(descriptor)
+          } else if (exists(step.name)) {
+            names.delete(step.name)
+            if (step.kind === "unlink") disk.unlink(step.name)
+            else {
+              names.delete(step.to)
+              disk.rename(step.name, step.to)
+            }
           }
         }
-      }
-      const crash = (choose: Parameters<typeof memory.crash>[0]) => memory.crash(choose, { cut: "any" })
-      for (const survivor of someChoices(crash, { limit: 50, seed })) {
-        for (const [name, ino] of names) {
-          assert.strictEqual(survivor.disk.lstat(name).ino, ino, name)
-          if (contents.has(ino)) assert.strictEqual(text(survivor.bytesAt(name)), contents.get(ino), name)
+        const crash = (choose: Parameters<typeof memory.crash>[0]) => memory.crash(choose, { cut: "any" })
+        for (const survivor of someChoices(crash, { limit: 50, seed })) {
+          for (const [name, ino] of names) {
+            assert.strictEqual(survivor.disk.lstat(name).ino, ino, name)
+            if (contents.has(ino)) assert.strictEqual(text(survivor.bytesAt(name)), contents.get(ino), name)
+          }
+          assert.isTrue(survivor.isDurable)
         }
-        assert.isTrue(survivor.isDurable)
-      }
-    }), { numRuns: 300 })
-  })
-})
-
-describe("a failed write-back", () => {
-  const failing = () => {
-    const memory = fresh()
-    const descriptor = memory.disk.open("/f", { access: "read-write" })
-    memory.disk.write(descriptor, bytes("new!"), 0)
-    return { memory, descriptor }
-  }
-  const sync = (memory: MemoryDisk.MemoryDisk, descriptor: number) => codeThrown(() => memory.disk.sync(descriptor))
-  const nothing = "nothing was thrown"
-
-  it("is reported once to each descriptor that was open, and to no later one", () => {
-    const { descriptor, memory } = failing()
-    const other = memory.disk.open("/f", { access: "read" })
-    memory.failWriteBack("/f", "ENOSPC")
-    const later = memory.disk.open("/f", { access: "read" })
-    assert.deepStrictEqual([sync(memory, later), sync(memory, descriptor), sync(memory, other)], [nothing, "ENOSPC", "ENOSPC"])
-    assert.deepStrictEqual([sync(memory, descriptor), sync(memory, other)], [nothing, nothing])
-  })
-
-  it("loses the data, though a second sync succeeds and readers still see it", () => {
-    const { descriptor, memory } = failing()
-    memory.failWriteBack("/f")
-    assert.strictEqual(sync(memory, descriptor), "EIO")
-    assert.strictEqual(sync(memory, descriptor), nothing)
-    assert.deepStrictEqual(shown(memory), ["/f=new!"])
-    assert.deepStrictEqual(states(memory), ["/f=old!"])
-    assert.isFalse(memory.isDurable)
-    // Readers see the truth once the cache has forgotten the pages.
-    memory.disk.dropCache(descriptor, 0, 0)
-    assert.deepStrictEqual(shown(memory), ["/f=old!"])
-    assert.isTrue(memory.isDurable)
-  })
-
-  it("does not concern what is written afterwards", () => {
-    const { descriptor, memory } = failing()
-    memory.failWriteBack("/f")
-    sync(memory, descriptor)
-    memory.disk.write(descriptor, bytes("more"), 4)
-    memory.disk.sync(descriptor)
-    assert.deepStrictEqual(states(memory), ["/f=old!more"])
-  })
-
-  it("is what a sync means that the hook lets fail", () => {
-    const { descriptor, memory } = failing()
-    const other = memory.disk.open("/f", { access: "read" })
-    memory.onOperation = (_n, name) => {
-      if (name === "sync") throw new Error("hook")
-    }
-    assert.throws(() => memory.disk.sync(descriptor), "hook")
-    memory.onOperation = undefined
-    assert.deepStrictEqual([sync(memory, descriptor), sync(memory, other)], [nothing, "EIO"])
-    assert.deepStrictEqual(states(memory), ["/f=old!"])
-  })
-})
-
-describe("a simulated disk", () => {
-  it("is full when its capacity is used up, and frees what nobody has open", () => {
-    const memory = MemoryDisk.make({ capacity: 5 * 4096 })
-    const { disk } = memory
-    const descriptor = disk.open("/f", { access: "write", create: "exclusive" })
-    assert.strictEqual(memory.used, 2 * 4096)
-    // Three pages fit: the write is short, the next one fails.
-    assert.strictEqual(disk.write(descriptor, new Uint8Array(20_000), 100), 3 * 4096 - 100)
-    assert.strictEqual(codeThrown(() => disk.write(descriptor, new Uint8Array(20_000), 3 * 4096)), "ENOSPC")
-    assert.strictEqual(disk.write(descriptor, new Uint8Array(50), 10), 50)
-    assert.strictEqual(codeThrown(() => disk.open("/g", { access: "write", create: "exclusive" })), "ENOSPC")
-    assert.strictEqual(codeThrown(() => disk.makeDirectory("/d", 0o755)), "ENOSPC")
-    disk.rename("/f", "/h")
-    disk.unlink("/h")
-    assert.strictEqual(memory.used, 5 * 4096)
-    disk.close(descriptor)
-    assert.strictEqual(memory.used, 4096)
-    disk.makeDirectory("/d", 0o755)
-    memory.capacity = undefined
-    disk.makeDirectory("/e", 0o755)
-  })
-
-  it("counts calls and lets each be looked at before it takes effect", () => {
-    const memory = fresh()
-    const seen: Array<string> = []
-    memory.onOperation = (n, name, path) => {
-      seen.push(`${n} ${name} ${path}: ${shown(memory.crash(keepAll)).join(" ")}`)
-    }
-    write(memory.disk, "/f", "new", false)
-    memory.disk.rename("/f", "/g")
-    memory.onOperation = undefined
-    assert.strictEqual(memory.operations, 4)
-    assert.deepStrictEqual(seen, [
-      "1 open /f: /f=old!",
-      "2 write /f: /f=",
-      "3 close /f: /f=new",
-      "4 rename /f: /f=new"
-    ])
-  })
-
-  it("has the times that its clock tells", () => {
-    let now = 1000n
-    const memory = MemoryDisk.make({ clock: () => now })
-    write(memory.disk, "/f", "x", false)
-    now = 2000n
-    memory.disk.chmod("/f", 0o600)
-    assert.deepInclude(memory.disk.lstat("/f"), { mtimeNs: 1000n, ctimeNs: 2000n })
-    now = 3000n
-    write(memory.disk, "/f", "y", false)
-    assert.deepInclude(memory.disk.lstat("/f"), { mtimeNs: 3000n, ctimeNs: 3000n })
-    // Without a clock, each change is later than the one before.
-    const own = MemoryDisk.make()
-    write(own.disk, "/f", "x", false)
-    const before = own.disk.lstat("/f").mtimeNs
-    write(own.clone().disk, "/f", "y", false)
-    write(own.disk, "/f", "y", false)
-    assert.isTrue(own.disk.lstat("/f").mtimeNs > before)
-  })
-
-  it("copies share nothing that changes", () => {
-    const memory = fresh()
-    const copy = memory.clone()
-    write(copy.disk, "/f", "copy", true)
-    write(memory.disk, "/g", "g", false)
-    assert.deepStrictEqual(shown(memory), ["/f=old!", "/g=g"])
-    assert.deepStrictEqual(shown(copy), ["/f=copy"])
-    assert.deepStrictEqual(states(copy), ["/f=copy"])
-  })
-
-  it("keeps terabytes of nothing in no memory", () => {
-    const { disk, bytesAt } = fresh()
-    const descriptor = disk.open("/big", { access: "read-write", create: "exclusive" })
-    const size = 10 * 2 ** 40
-    disk.truncate(descriptor, size)
-    disk.write(descriptor, bytes("here"), size / 2 + 3)
-    assert.deepStrictEqual(disk.nextData(descriptor, 0), { offset: size / 2, length: 4096 })
-    assert.strictEqual(disk.nextData(descriptor, size / 2 + 4096), undefined)
-    assert.strictEqual(disk.stat(descriptor).allocated, 4096)
-    assert.strictEqual(text(bytesAt("/f")), "old!")
-  })
-})
-
-describe("choices", () => {
-  const three = (choose: (options: number, question: string) => number) =>
-    `${choose(2, "a")}${choose(3, "b")}${choose(2, "c")}`
-
-  it("everyChoice gives each combination once, and says whether it was all", () => {
-    const all = everyChoice(three, 100)
-    const seen: Array<string> = []
-    let next = all.next()
-    for (; next.done !== true; next = all.next()) seen.push(next.value)
-    assert.strictEqual(next.value, true)
-    assert.lengthOf(seen, 12)
-    assert.lengthOf(new Set(seen), 12)
-    const some = everyChoice(three, 5)
-    for (let i = 0; i < 5; i++) assert.isFalse(some.next().done)
-    assert.deepStrictEqual(some.next(), { done: true, value: false })
-  })
-
-  it("someChoices gives all of a few, else a sample that begins with the extremes", () => {
-    assert.lengthOf(Array.from(someChoices(three, { limit: 12, seed: 1 })), 12)
-    const sample = Array.from(someChoices(three, { limit: 11, seed: 1 }))
-    assert.lengthOf(sample, 11)
-    assert.deepStrictEqual(sample.slice(0, 2), ["111", "000"])
-    assert.includeMembers(sample, ["011", "101", "110", "100", "010", "001", "121"])
-  })
-
-  it("a seed gives the same answers again", () => {
-    FastCheck.assert(FastCheck.property(FastCheck.integer(), (seed) => {
-      const answers = () => {
-        const choose = seeded(seed)
-        return Array.from({ length: 20 }, (_, i) => choose(i + 1, "q"))
-      }
-      assert.deepStrictEqual(answers(), answers())
-      assert.isTrue(answers().every((answer, i) => answer >= 0 && answer <= i))
-    }))
+      }),
+      { numRuns: 300 }
+    )
   })
 })

@@ -20,7 +20,24 @@ interface Side {
 
 type Step = (side: Side) => unknown
 
-const names = ["a", "b", "d", "d/a", "d/b", "d/e", "d/e/a", "link", "d/link", "./a", "d/../b", "a/b", "d/", "a/", "link/", "link/a"]
+const names = [
+  "a",
+  "b",
+  "d",
+  "d/a",
+  "d/b",
+  "d/e",
+  "d/e/a",
+  "link",
+  "d/link",
+  "./a",
+  "d/../b",
+  "a/b",
+  "d/",
+  "a/",
+  "link/",
+  "link/a"
+]
 const path = FastCheck.constantFrom(...names)
 const directory = FastCheck.constantFrom("d", "d/", "d/e", "link", ".", "d/link", "a")
 const slot = FastCheck.integer({ min: 0, max: 2 })
@@ -64,8 +81,10 @@ const step = FastCheck.oneof(
     weight: 4,
     arbitrary: FastCheck.tuple(slot, offset, FastCheck.integer({ min: 0, max: 9000 }), FastCheck.integer({ max: 255 }))
       .map(([slot, offset, length, value]) =>
-        named(`write ${slot} ${offset}+${length}`, ({ disk, slots }) =>
-          disk.write(at(slots, slot), new Uint8Array(length).fill(value), offset))
+        named(
+          `write ${slot} ${offset}+${length}`,
+          ({ disk, slots }) => disk.write(at(slots, slot), new Uint8Array(length).fill(value), offset)
+        )
       )
   },
   {
@@ -96,7 +115,10 @@ const step = FastCheck.oneof(
     })
   ),
   slot.map((slot) => named(`sync ${slot}`, ({ disk, slots }) => disk.sync(at(slots, slot)))),
-  { weight: 2, arbitrary: path.map((path) => named(`unlink ${path}`, ({ disk, root }) => disk.unlink(`${root}/${path}`))) },
+  {
+    weight: 2,
+    arbitrary: path.map((path) => named(`unlink ${path}`, ({ disk, root }) => disk.unlink(`${root}/${path}`)))
+  },
   {
     weight: 3,
     arbitrary: FastCheck.tuple(path, path).map(([from, to]) =>
@@ -115,7 +137,10 @@ const step = FastCheck.oneof(
   FastCheck.tuple(path, mode).map(([path, mode]) =>
     named(`chmod ${path}`, ({ disk, root }) => disk.chmod(`${root}/${path}`, mode))
   ),
-  FastCheck.tuple(FastCheck.constantFrom("a", "d", "link", "nowhere", "d/a", ".."), FastCheck.constantFrom("link", "d/link"))
+  FastCheck.tuple(
+    FastCheck.constantFrom("a", "d", "link", "nowhere", "d/a", ".."),
+    FastCheck.constantFrom("link", "d/link")
+  )
     .map(([target, path]) =>
       named(`symlink ${target} ${path}`, (side) => {
         const parent = path.includes("/") ? "d" : "."
@@ -160,7 +185,12 @@ everywhere((place) => {
         const root = `${folder}/x/y/z/root`
         // Links to `..` lead out of the root, but not out of what both sides have.
         FS.mkdirSync(root, { recursive: true, mode: 0o755 })
-        const real: Side = { disk: nodeDisk, root, link: (target, path) => FS.symlinkSync(target, path), slots: new Map() }
+        const real: Side = {
+          disk: nodeDisk,
+          root,
+          link: (target, path) => FS.symlinkSync(target, path),
+          slots: new Map()
+        }
         try {
           for (const step of steps) assert.deepStrictEqual(outcome(step, simulated), outcome(step, real), String(step))
           assert.deepStrictEqual(tree(simulated), tree(real))

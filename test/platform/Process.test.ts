@@ -87,6 +87,27 @@ describe("real processes", () => {
       assert.strictEqual(count, 200_000_000)
     }).pipe(Effect.provide(NodeProcess.layer)))
 
+  it.live("a program whose output nobody reads on stands still", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* Process
+      const written = (pid: number) => Number(/wchar: (\d+)/.exec(FS.readFileSync(`/proc/${pid}/io`, "utf8"))?.[1])
+      let most = 0
+      const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* stream("sh", ["-c", "echo $$; exec head -c 100000000 /dev/zero"], { grace: "50 millis" }).pipe(
+        Stream.runForEach((piece) => {
+          const pid = Number(new TextDecoder().decode(piece).split("\n")[0])
+          return Effect.gen(function*() {
+            yield* Effect.repeatN(turn, 1000)
+            most = written(pid)
+            return yield* Effect.interrupt
+          })
+        }),
+        Effect.exit
+      )
+      assert.isAbove(most, 0)
+      assert.isBelow(most, 4 * 1024 * 1024)
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
   it.effect("arguments are never seen by a shell", () =>
     Effect.gen(function*() {
       const { run } = yield* Process
