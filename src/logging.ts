@@ -46,11 +46,11 @@ const prefixes: Partial<Record<LogLevel.LogLevel["_tag"], string>> = {
 }
 
 /** How an entry looks on standard error. */
-export const toConsoleLine = (entry: Logger.Logger.Options<unknown>): string =>
+const toConsoleLine = (entry: Logger.Logger.Options<unknown>): string =>
   `${prefixes[entry.logLevel._tag] ?? ""}${sentence(entry)}`
 
 /** How an entry looks in a file: `2026-11-23T14:21:05.123+01:00 4711 INFO removed 3 chunks job=web01`. */
-export const toFileLine = (entry: Logger.Logger.Options<unknown>): string =>
+const toFileLine = (entry: Logger.Logger.Options<unknown>): string =>
   `${localTime(entry.date)} ${process.pid} ${entry.logLevel.label} ${sentence(entry)}`
 
 /** ISO 8601 in local time with its offset. */

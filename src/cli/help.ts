@@ -67,7 +67,7 @@ const textOf = (span: Span): string => {
 }
 
 /** `restore [-r SPEC] [-f] TARGET`. */
-export const usage = (name: string, { operands, options }: Description): string =>
+const usage = (name: string, { operands, options }: Description): string =>
   [
     name,
     ...options.map(({ isOptional, term }) => {
@@ -79,7 +79,7 @@ export const usage = (name: string, { operands, options }: Description): string 
   ].join(" ")
 
 /** Options and arguments in two columns. */
-export const list = (entries: ReadonlyArray<Omit<Entry, "isOptional">>): ReadonlyArray<string> => {
+const list = (entries: ReadonlyArray<Omit<Entry, "isOptional">>): ReadonlyArray<string> => {
   const terms = entries.map(({ term }) => term.startsWith("--") ? `    ${term}` : term)
   const width = Math.max(...terms.map((term) => term.length)) + 4
   return entries.flatMap(({ text }, index) =>

@@ -153,10 +153,13 @@ export const make = (driver: Driver): Context.Tag.Service<BlockFile> => {
       ),
     withFile: (path, options, use) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(openFile(path, options), (file) =>
-          Effect.flatMap(Effect.exit(restore(Effect.suspend(() => use(file)))), (used) =>
-            // Both causes when both fail.
-            Effect.flatMap(Effect.exit(file.close), (close) => Exit.zipLeft(used, close))))
+        Effect.flatMap(
+          openFile(path, options),
+          (file) =>
+            Effect.flatMap(Effect.exit(restore(Effect.suspend(() => use(file)))), (used) =>
+              // Both causes when both fail.
+              Effect.flatMap(Effect.exit(file.close), (close) => Exit.zipLeft(used, close)))
+        )
       ),
     lstat: (path) => Effect.mapError(driver.lstat(path), ({ cause }) => fromUnknown("examine", path, cause))
   }

@@ -12,9 +12,9 @@ import { nodeDisk } from "./nodeDisk.ts"
 import { toFileStat } from "./nodeStat.ts"
 import { DEFAULT_MODE, MAX_TRANSFER, openFlags } from "./openFlags.ts"
 
-/** One callback-style call. Not interruptible: what the kernel has begun, it finishes. */
+/** One callback-style call. It cannot be taken back: the service sees to it that nobody tries. */
 const call = <A>(run: (done: (error: Error | null, value: A) => void) => void): Effect.Effect<A, CallFailed> =>
-  Effect.uninterruptible(Effect.async<A, CallFailed>((resume) => {
+  Effect.async<A, CallFailed>((resume) => {
     const done = (error: Error | null, value: A) =>
       resume(error === null ? Effect.succeed(value) : new CallFailed({ cause: error }))
     try {
@@ -22,7 +22,7 @@ const call = <A>(run: (done: (error: Error | null, value: A) => void) => void): 
     } catch (cause) {
       resume(new CallFailed({ cause }))
     }
-  }))
+  })
 
 const close = (descriptor: Descriptor): Effect.Effect<void, CallFailed> =>
   call<void>((done) => FS.close(descriptor, done))

@@ -20,7 +20,7 @@ export interface Outcome {
 }
 
 /** A config for the image of the world. */
-export const CONFIG = `source:
+const CONFIG = `source:
   type: file
   filename: /images/vm.img
 schedule:

@@ -89,16 +89,16 @@ export const chunkFiles = (repository: string): ReadonlyArray<string> => {
 
 /** Bytes that do not compress, the same for the same seed. */
 export const noise = (size: number, seed = 1): Buffer => {
-  const bytes = Buffer.alloc(size)
+  const words = new Int32Array(Math.ceil(size / 4))
   let state = seed
-  for (let at = 0; at + 4 <= size; at += 4) {
+  for (let at = 0; at < words.length; at++) {
     // xorshift32
     state ^= state << 13
     state ^= state >>> 17
     state ^= state << 5
-    bytes.writeInt32LE(state | 0, at)
+    words[at] = state
   }
-  return bytes
+  return Buffer.from(words.buffer, 0, size)
 }
 
 /** A folder of its own, with an image and a repository for it. */
