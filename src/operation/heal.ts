@@ -73,6 +73,19 @@ export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snap
 })
 
 /**
+ * Makes the names of the chunks durable for which a revision is distrusted. Who stored them again may have been killed
+ * before doing so; then they can be read, and yet a power loss could bring the bad ones back. To be done before trust
+ * is given back.
+ */
+export const syncDoubted = Effect.fnUntraced(function*({ distrust }: Revision) {
+  if (distrust === undefined) return
+  const store = yield* ChunkStore
+  const there = yield* store.folders
+  const doubted = new Set(distrust.chunks.map((chunk) => chunk.slice(0, 2)))
+  yield* store.sync(there.filter((folder) => distrust.more !== undefined || doubted.has(folder)))
+})
+
+/**
  * Reads the chunks again for which revisions are distrusted as damaged; a revision whose chunks are all good again
  * becomes verified. Returns those revisions as they are now. Needs the lock of a backup.
  */
@@ -92,6 +105,7 @@ export const retrust = Effect.fn("retrust")(function*(history: History) {
     // a chunk listed as bad that the map does not name is a contradiction, and no ground for trust
     const trusted = Trust.heal(revision, yield* now, (chunk) => good.has(chunk))
     if (!trusted.isTrusted) continue
+    yield* syncDoubted(revision)
     yield* repository.publish(trusted)
     yield* Effect.logInfo(`revision ${revision.id} is whole again`)
     whole.push(trusted)
