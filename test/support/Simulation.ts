@@ -52,7 +52,7 @@ export const make = (options: Options): Simulation => {
   const next = randomNumbers(options.seed)
   const yields = options.yields ?? 0
   let now = options.start ?? START
-  let ready: Array<() => void> = []
+  const ready: Array<() => void> = []
   let sleepers: Array<Sleeper> = []
   const history: Array<number> = []
 
