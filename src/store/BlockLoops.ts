@@ -251,7 +251,7 @@ export const make = (given: ChunkFile.Tools): Loops => {
     const target = disk.open(request.target, { access: "write", follow: true })
     ChunkFile.withFile(disk, target, (target) => {
       const put = (index: number, content: Uint8Array) => {
-        ChunkFile.writeFully(disk, target, content, index * request.chunkSize)
+        ChunkFile.writeFully(disk, target, content, index * request.chunkSize, request.target)
         written += content.byteLength
       }
       request.indexes.forEach((index, at) => {

@@ -8,60 +8,17 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { aftermath } from "../support/aftermath.ts"
 import { fairLimit, type Point, pointsOf, type Survivor, survivorsOf } from "../support/crashes.ts"
-import * as Expectation from "../support/Expectation.ts"
 import * as Machine from "../support/Machine.ts"
 import * as Scenarios from "../support/scenarios.ts"
-import { START } from "../support/Simulation.ts"
 import * as Survey from "../support/Survey.ts"
 
 const WANTED = Number(process.env["BACKY_CRASH_STATES"] ?? 100_000)
 /** `SCENARIO/POINT/STATE`, as a failing case prints it. */
 const REPLAY = process.env["BACKY_CRASH_REPLAY"]
 
-const LATER = START + 1000 * 86_400_000
-
 const machine = Machine.make()
-
-/** Everything that is wrong with a state that a power loss left. */
-const examine = (
-  scenario: Scenarios.Scenario,
-  image: Uint8Array,
-  before: Survey.Survey,
-  disk: MemoryDisk
-): ReadonlyArray<string> => {
-  const mayGo = new Set(scenario.mayGo?.(before))
-  const undetected = new Set(
-    Array.from(before.complete.values()).flatMap((one) =>
-      Survey.isWhole(one) || !one.revision.isTrusted ? [] : [one.revision.id]
-    )
-  )
-  const left = Survey.take(disk)
-  const found = [
-    ...Expectation.violations({ before, mayGo, image, undetected, begun: 2 }, left),
-    ...scenario.also?.(disk, image) ?? []
-  ]
-
-  const next = machine.run(disk, Scenarios.backup, { seed: 1_000_001, start: LATER })
-  if (Exit.isFailure(next)) return [...found, `I6: the next backup fails: ${next.cause.toString()}`]
-  const after = Survey.take(disk)
-  const made = after.complete.get(next.value.revision.id)
-  if (made === undefined || !Survey.isWhole(made)) found.push("I4: the next backup says that it succeeded, wrongly")
-  found.push(
-    ...Expectation.violations({ before: left, image, undetected }, after).map((what) => `next backup: ${what}`)
-  )
-
-  const purged = machine.run(disk, Scenarios.purge, { seed: 1_000_002, start: LATER + 1000 })
-  if (Exit.isFailure(purged)) return [...found, `I6: the next purge fails: ${purged.cause.toString()}`]
-  const clean = Survey.take(disk)
-  found.push(
-    ...Expectation.violations({ before: after, image, undetected }, clean).map((what) => `next purge: ${what}`),
-    ...Expectation.leftovers(clean),
-    ...disk.openDescriptors.map((path) => `${path} was left open`)
-  )
-  return found
-}
 
 interface Case {
   readonly scenario: Scenarios.Scenario
@@ -112,7 +69,7 @@ const explore = (
       seen.add(survivor.key)
       explored.distinct++
       different.push(survivor)
-      const found = examine(scenario, image, before, survivor.disk.clone())
+      const found = aftermath(machine, scenario, { image, before }, survivor.disk.clone())
       if (found.length > 0) complain(title, survivor, found)
     }
   }

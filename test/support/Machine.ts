@@ -12,7 +12,6 @@ import * as BlockFile from "../../src/platform/BlockFile.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
-import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import * as FileSource from "../../src/source/FileSource.ts"
 import * as Blocks from "../../src/store/Blocks.ts"
@@ -49,7 +48,7 @@ export type Services = Layer.Layer.Success<ReturnType<typeof layerOn>>
 export interface Machine {
   /** Runs an operation to its end after a fresh start: nobody holds a lock. Equal options give equal runs. */
   readonly run: <A, E>(
-    memory: MemoryDisk,
+    memory: { readonly disk: Disk },
     operation: Effect.Effect<A, E, Services>,
     options: Simulation.Options
   ) => Exit.Exit<A, E>

@@ -94,7 +94,7 @@ export const fairLimit = (points: ReadonlyArray<Point>, total: number): number =
  * What backy can see: everything, but neither the unique part of a temporary name nor the content of files that it
  * never reads (temporary ones, halves of restored images, texts in lock files).
  */
-const keyOf = (disk: MemoryDisk): string =>
+export const keyOf = (disk: MemoryDisk): string =>
   disk.describe().map((line) =>
     line.replace(/\.[0-9a-z]{12}\.tmp file .*$/, ".tmp").replace(
       /(\.backy-partial|\/\.backup|\/\.purge) file .*$/,

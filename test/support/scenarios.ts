@@ -50,6 +50,10 @@ export interface Scenario {
   readonly fails?: true
   /** Revisions that may be removed, of those that are there. */
   readonly mayGo?: (survey: Survey.Survey) => Iterable<string>
+  /** What must be on the medium once it says that it succeeded. */
+  readonly promises?: (disk: MemoryDisk, image: Uint8Array, before: Survey.Survey) => ReadonlyArray<string>
+  /** It may take trust from revisions that are whole. */
+  readonly distrusts?: true
   /** Days after the last backup of `prepare` that it happens. */
   readonly days?: number
   /** What else must hold of a state that a crash left. */
@@ -147,12 +151,35 @@ const targetIs =
     return possible(image).some((bytes) => Buffer.compare(bytes, found) === 0) ? [] : [`I2: ${path} holds other bytes`]
   }
 
+/** A backup that succeeded left a whole revision of the image. */
+const madeRevision = (disk: MemoryDisk, image: Uint8Array, before: Survey.Survey): ReadonlyArray<string> => {
+  const made = Array.from(Survey.take(disk).complete.values()).filter(({ revision }) =>
+    !before.complete.has(revision.id)
+  )
+  const good = made.filter((one) =>
+    Survey.isWhole(one) && one.image !== undefined && Buffer.compare(one.image, image) === 0
+  )
+  return made.length === 1 && good.length === 1
+    ? []
+    : [`I4: ${made.length} revisions were made, ${good.length} of them good`]
+}
+
+/** A restore that succeeded left exactly the image. */
+const restored = (path: string) => (disk: MemoryDisk, image: Uint8Array): ReadonlyArray<string> => {
+  try {
+    return Buffer.compare(disk.bytesAt(path), image) === 0 ? [] : [`I2: ${path} holds other bytes`]
+  } catch {
+    return [`I2: there is no ${path}`]
+  }
+}
+
 /** All cases. */
 export const scenarios: ReadonlyArray<Scenario> = [
   {
     name: "the first backup",
     prepare: (bench) => bench.image("abc"),
-    operation: backup
+    operation: backup,
+    promises: madeRevision
   },
   {
     name: "an incremental backup",
@@ -161,7 +188,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
       bench.run(backup)
       bench.image("acb.d")
     },
-    operation: backup
+    operation: backup,
+    promises: madeRevision
   },
   {
     name: "a backup of an image that shrank",
@@ -170,7 +198,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
       bench.run(backup)
       bench.image("abc", 100)
     },
-    operation: backup
+    operation: backup,
+    promises: madeRevision
   },
   {
     name: "a backup after the newest was distrusted by hand",
@@ -179,7 +208,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
       bench.run(distrust({ revisions: "latest", from: undefined, until: undefined, wait }))
       bench.image("acbe")
     },
-    operation: backup
+    operation: backup,
+    promises: madeRevision
   },
   {
     name: "a backup that heals damaged and missing chunks",
@@ -191,7 +221,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
       bench.attempt(verifyAll)
       bench.image("acbf")
     },
-    operation: backup
+    operation: backup,
+    promises: madeRevision
   },
   {
     name: "a backup over torn chunks that no revision names",
@@ -205,7 +236,8 @@ export const scenarios: ReadonlyArray<Scenario> = [
       for (const path of paths) bench.memory.plantFile(path, new Uint8Array(0), 0o440)
       bench.image("ghi")
     },
-    operation: backup
+    operation: backup,
+    promises: madeRevision
   },
   {
     name: "purge",
@@ -266,13 +298,37 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     name: "distrust, and verify at once",
     prepare: twoBackups,
-    operation: Effect.zipRight(distrust({ revisions: "all", from: undefined, until: undefined, wait }), verifyAll)
+    operation: Effect.zipRight(distrust({ revisions: "all", from: undefined, until: undefined, wait }), verifyAll),
+    distrusts: true
   },
   {
     name: "restore to a new file",
     prepare: twoBackups,
     operation: restoreTo("/restore/new.img"),
+    promises: restored("/restore/new.img"),
     also: targetIs("/restore/new.img", (image) => [image])
+  },
+  {
+    name: "restore over a file",
+    prepare: (bench) => {
+      twoBackups(bench)
+      setFile(bench.memory.disk, "/restore/old.img", imageOf("zzzzzzz"))
+      bench.memory.syncAll()
+    },
+    operation: restoreTo("/restore/old.img", { force: true }),
+    promises: restored("/restore/old.img")
+  },
+  {
+    name: "restore to a device",
+    prepare: (bench) => {
+      bench.image("abcdefg.")
+      bench.run(backup)
+      bench.memory.plantDevice("/dev/vd", 8 * BLOCK)
+      setFile(bench.memory.disk, "/dev/vd", imageOf("zzzzzzzz"))
+      bench.memory.syncAll()
+    },
+    operation: restoreTo("/dev/vd", { force: true }),
+    promises: restored("/dev/vd")
   },
   {
     name: "restore over a file, leaving out what is damaged",
@@ -308,6 +364,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
       bench.image("fxd.e")
     },
     operation: Effect.zipRight(backup, Effect.zipRight(expireAll, purge)),
-    mayGo: oldest
+    mayGo: oldest,
+    promises: madeRevision
   }
 ]
