@@ -99,22 +99,34 @@ const make = (settings: Settings) =>
               error.reason === "EmptyBody" ? Stream.empty : Stream.fail(unavailable("the answer broke off"))),
             (bytes) => {
               length += bytes.length
-              if (length > MAX_ANSWER) return failure("unexpected", `the answer is longer than ${MAX_ANSWER} bytes`)
+              if (length > MAX_ANSWER) {
+                return failure("unexpected", `the answer is longer than ${MAX_ANSWER} bytes`)
+              }
               pieces.push(bytes)
               return Effect.void
             }
           )
           const text = Buffer.concat(pieces).toString("utf8")
-          if (response.status === 200) return Option.some(text)
-          if (response.status === 404) return Option.none()
+          if (response.status === 200) {
+            return Option.some(text)
+          }
+          if (response.status === 404) {
+            return Option.none()
+          }
           const detail = `it answered ${response.status}${text === "" ? "" : `, ${JSON.stringify(text.slice(0, 200))}`}`
-          if (response.status === 401 || response.status === 403) return yield* failure("refused", detail)
-          return yield* failure(response.status === 429 || response.status >= 500 ? "unavailable" : "unexpected", detail)
+          if (response.status === 401 || response.status === 403) {
+            return yield* failure("refused", detail)
+          }
+          return yield* failure(
+            response.status === 429 || response.status >= 500 ? "unavailable" : "unexpected",
+            detail
+          )
         })),
         Effect.scoped,
         Effect.timeoutFail({
           duration: REQUEST_TIMEOUT,
-          onTimeout: () => unavailable(`no answer from ${base} within ${Duration.format(REQUEST_TIMEOUT)}`)
+          onTimeout: () =>
+            unavailable(`no answer from ${base} within ${Duration.format(REQUEST_TIMEOUT)}`)
         }),
         Effect.retry({ schedule: patience, while: (error) => error.reason === "unavailable" })
       )
@@ -124,7 +136,11 @@ const make = (settings: Settings) =>
       const body = yield* send(operation, HttpClientRequest.get(target))
       if (Option.isNone(body)) return []
       const entries = yield* Effect.mapError(Schema.decode(Answer)(body.value), () =>
-        new ConsulError({ operation, reason: "unexpected", detail: "its answer is not the list of keys that was asked for" }))
+        new ConsulError({
+          operation,
+          reason: "unexpected",
+          detail: "its answer is not the list of keys that was asked for"
+        }))
       return entries.map(entryOf)
     })
 
@@ -137,7 +153,9 @@ const make = (settings: Settings) =>
     return Consul.of({
       get: (key) =>
         Effect.map(read(`read ${key} from`, url(key)), (entries) =>
-          Option.fromNullable(entries.find((entry) => entry.key === key)?.value)),
+          Option.fromNullable(
+            entries.find((entry) => entry.key === key)?.value
+          )),
       list: (prefix) => read(`list ${prefix} of`, `${url(prefix)}?recurse`),
       put: (key, value) =>
         change(`write ${key} to`, HttpClientRequest.put(url(key)).pipe(HttpClientRequest.bodyText(value))),

@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type * as RbdDiff from "./RbdDiff.ts"
@@ -87,9 +88,7 @@ export interface DiffRequest {
 
 /** A snapshot that can be read at any offset. */
 export interface Reader {
-  /** Bytes. */
-  readonly size: number
-  /** The bytes of a range within the snapshot. */
+  /** The bytes of a range within the snapshot. Behind its end it fails, or gives zeros up to a multiple of 512. */
   readonly read: (offset: number, length: number) => Effect.Effect<Uint8Array, RbdError>
 }
 
@@ -124,3 +123,13 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
   /** EBUSY: somebody has it open. */
   readonly removeImage: (image: ImageName) => Effect.Effect<void, RbdError>
 }>() {}
+
+/**
+ * Removes an image that a failed import left, if it did. For half a minute Ceph takes it for open, until it has noticed
+ * that the program which made it is gone; so this may take a minute.
+ */
+export const removePartial = (image: ImageName): Effect.Effect<void, RbdError, Rbd> =>
+  Effect.flatMap(Rbd, (rbd) => rbd.removeImage(image)).pipe(
+    Effect.retry({ while: ({ code }) => code === "EBUSY", schedule: Schedule.spaced("3 seconds"), times: 15 }),
+    Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void)
+  )

@@ -224,15 +224,15 @@ export const make = (expected: Range): Parser => {
  * The events of a stream of bytes. Fails with `RbdDiffInvalid` at the first byte that cannot be right, and at the end
  * when the end mark is missing; an error of the stream itself comes first.
  */
-export const decode = (expected: Range) =>
-<E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Event, E | RbdDiffInvalid, R> =>
-  Stream.suspend(() => {
-    const parser = make(expected)
-    return bytes.pipe(
-      Stream.mapConcatEffect(parser.push),
-      Stream.concat(Stream.drain(Stream.fromEffect(Effect.suspend(parser.finish))))
-    )
-  })
+export const decode =
+  (expected: Range) => <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Event, E | RbdDiffInvalid, R> =>
+    Stream.suspend(() => {
+      const parser = make(expected)
+      return bytes.pipe(
+        Stream.mapConcatEffect(parser.push),
+        Stream.concat(Stream.drain(Stream.fromEffect(Effect.suspend(parser.finish))))
+      )
+    })
 
 /** The bytes of a diff, in pieces: what Ceph would write, for twins and tests. */
 export function* encode(events: Iterable<Event>): Generator<Uint8Array> {

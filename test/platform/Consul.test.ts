@@ -38,8 +38,7 @@ const answering = (answers: ReadonlyArray<Response | undefined>) => {
 
 /** Runs the effect, giving it the time that it wants to wait. */
 const hurried = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(Effect.fork(effect), (fiber) =>
-    Effect.zipRight(TestClock.adjust("5 minutes"), Fiber.join(fiber)))
+  Effect.flatMap(Effect.fork(effect), (fiber) => Effect.zipRight(TestClock.adjust("5 minutes"), Fiber.join(fiber)))
 
 const get = Effect.flatMap(Consul.Consul, (consul) => consul.get("a/b"))
 

@@ -8,8 +8,7 @@ import * as RbdDiff from "../../src/platform/RbdDiff.ts"
 
 const MiB = 1024 * 1024
 
-const sample = (name: string) =>
-  Uint8Array.from(readFileSync(new URL(`../services/samples/${name}`, import.meta.url)))
+const sample = (name: string) => Uint8Array.from(readFileSync(new URL(`../services/samples/${name}`, import.meta.url)))
 
 const join = (pieces: Iterable<Uint8Array>) => Uint8Array.from(Buffer.concat([...pieces]))
 
