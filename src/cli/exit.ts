@@ -45,7 +45,8 @@ export const codes = {
   SpecFailed: failed,
   TagsUnknown: failed,
   TargetRefused: failed,
-  VerificationFailed: failed
+  VerificationFailed: failed,
+  VerificationTooSlow: failed
 } as const
 
 /** An error of the table. */

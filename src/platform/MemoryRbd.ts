@@ -121,11 +121,7 @@ export const make = (objectSize: number): MemoryRbd => {
     open: (name, snapshot) =>
       Effect.gen(function*() {
         const content = yield* on("read samples of", name, (image, fail) =>
-          snapshot === undefined
-            ? image.content
-            : image.snapshots.find((one) =>
-              one.name === snapshot
-            )?.content ?? fail("ENOENT", "no such snapshot"), snapshot)
+          image.snapshots.find((one) => one.name === snapshot)?.content ?? fail("ENOENT", "no such snapshot"), snapshot)
         const what = Rbd.format(name, snapshot)
         yield* Effect.acquireRelease(
           Effect.sync(() =>
@@ -140,6 +136,7 @@ export const make = (objectSize: number): MemoryRbd => {
               : Effect.sync(() => content.slice(offset, offset + length))
         } satisfies Rbd.Reader
       }),
+    checkReadable: (name) => on("read samples of", name, () => undefined),
     closeStale: () => Effect.void,
     importImage: (name, stream) =>
       Effect.gen(function*() {

@@ -109,8 +109,10 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
     image: ImageName,
     request: DiffRequest
   ) => Stream.Stream<RbdDiff.Event, RbdError | RbdDiff.RbdDiffInvalid>
-  /** Opens a snapshot, or the running image when none is named, for reading until the scope ends. */
-  readonly open: (image: ImageName, snapshot: string | undefined) => Effect.Effect<Reader, RbdError, Scope.Scope>
+  /** Opens a snapshot for reading until the scope ends. */
+  readonly open: (image: ImageName, snapshot: string) => Effect.Effect<Reader, RbdError, Scope.Scope>
+  /** Fails when snapshots of the image could not be opened on this machine. Makes nothing. */
+  readonly checkReadable: (image: ImageName) => Effect.Effect<void, RbdError>
   /** Lets go of what killed processes had open: snapshots of the image whose names pass. Failures are logged. */
   readonly closeStale: (image: ImageName, isOurs: (snapshot: string) => boolean) => Effect.Effect<void>
   /** Makes an image of all bytes. EEXIST: there is one. When it fails otherwise, a part of it may be there. */

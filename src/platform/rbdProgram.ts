@@ -156,6 +156,7 @@ const make = (limits: Limits) =>
       },
       open: (image, snapshot) =>
         Effect.zipRight(Rbd.checkNames("read", image, snapshot), readers.open(image, snapshot)),
+      checkReadable: (image) => Effect.zipRight(Rbd.checkNames("read", image), readers.checkReadable(image)),
       closeStale: readers.closeStale,
       importImage: (image, content) =>
         Effect.gen(function*() {

@@ -161,13 +161,16 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
       } satisfies Reader
     })
 
-    const open = (image: ImageName, snapshot: string | undefined): Effect.Effect<Reader, RbdError, Scope.Scope> =>
+    const open = (image: ImageName, snapshot: string): Effect.Effect<Reader, RbdError, Scope.Scope> =>
       Effect.flatMap(kernelCan, (can) =>
-        can && snapshot !== undefined
+        can
           ? Effect.catchAll(openMapped(format(image, snapshot)), (error) =>
             // features that the kernel does not know are common
             Effect.zipRight(Effect.logDebug(error.message), openNbd(image, snapshot)))
           : openNbd(image, snapshot))
+
+    const checkReadable = (image: ImageName) =>
+      Effect.flatMap(kernelCan, (can) => can ? Effect.void : Effect.scoped(Effect.asVoid(openNbd(image, undefined))))
 
     const closeStale = (image: ImageName, isOurs: (snapshot: string) => boolean) =>
       Effect.gen(function*() {
@@ -182,7 +185,7 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
         }
       }).pipe(Effect.catchAll((error) => Effect.logWarning(error.message)))
 
-    return { open, closeStale }
+    return { open, checkReadable, closeStale }
   })
 
 /** What to do about a server that ended, or never began. */

@@ -75,6 +75,8 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
     onImage("tells an image's size, and ENOENT for what is not there", (image, rbd) =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* rbd.info(image), { size: 3 * object + 512, indexInvalid: false })
+        yield* rbd.checkReadable(image)
+        assert.propertyVal(yield* Effect.flip(rbd.checkReadable({ pool, image: "nope" })), "_tag", "RbdError")
         for (const missing of [{ pool, image: "nope" }, { pool: "nopool", image: image.image }]) {
           assert.strictEqual((yield* Effect.flip(rbd.info(missing))).code, "ENOENT")
           assert.strictEqual((yield* Effect.flip(rbd.snapshots(missing))).code, "ENOENT")
