@@ -49,7 +49,7 @@ export const rbdError = (operation: string, what: string, failed: ProcessFailed)
       return error(codeOf(failed.exitCode ?? 1), lastWords(failed.stderr))
     case "spawn":
       return failed.code === "ENOENT"
-        ? error("ENOENT", `there is no program ${failed.command}; Debian has it in the package ceph-common`)
+        ? error("ENOPKG", `there is no program ${failed.command}; Debian has it in the package ceph-common`)
         : error(failed.code ?? "UNKNOWN", failed.message)
     case "timeout":
       return error("ETIMEDOUT", "the cluster does not answer")

@@ -9,7 +9,6 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -18,6 +17,7 @@ import { BlockFile } from "./BlockFile.ts"
 import * as Nbd from "./Nbd.ts"
 import { Process, type ProcessFailed } from "./Process.ts"
 import { format, type ImageName, RbdError, type Reader } from "./Rbd.ts"
+import { released } from "./released.ts"
 
 /** Runs `rbd` with these arguments. */
 type Run = (
@@ -68,10 +68,7 @@ export const qemuOptions = (cephArgs: string): ReadonlyArray<string> => {
 /** A value in qemu's list of options: a comma would end it. */
 const escaped = (value: string): string => value.replaceAll(",", ",,")
 
-/** Work for a finalizer, which has to end although finalizers cannot be interrupted. */
-const released = <A, E>(work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.flatMap(Effect.forkDaemon(Effect.interruptible(work)), Fiber.join)
-
+/** The ways to read, over `rbd` as it is run; `limit` bounds every single step. */
 export const make = (run: Run, limit: Duration.DurationInput) =>
   Effect.gen(function*() {
     const process = yield* Process
