@@ -33,6 +33,7 @@ export const codes = {
   NotOneRevision: failed,
   OutputClosed: failed,
   PurgeBlocked: failed,
+  RbdError: failed,
   ReportUnusable: failed,
   RepositoryExists: failed,
   RepositoryMissing: failed,

@@ -45,6 +45,12 @@ export class Consul extends Context.Tag("backy/platform/Consul")<Consul, {
   readonly remove: (key: string) => Effect.Effect<void, ConsulError>
 }>() {}
 
+/** Makes connections to the Consul of this machine: a port, too, so that only who needs Consul loads a client. */
+export class Connector extends Context.Tag("backy/platform/Consul/Connector")<Connector, {
+  /** Consul for the holder of a token. Nothing is sent yet. */
+  readonly connect: (token: Option.Option<Redacted.Redacted>) => Effect.Effect<Consul["Type"]>
+}>() {}
+
 /** Where Consul is, and who asks. */
 export interface Settings {
   /** `host:port`, with or without `http://` or `https://`, as Consul's own tools take it. */
