@@ -5,6 +5,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
 import { RbdError } from "../../src/platform/Rbd.ts"
 import { Repository } from "../../src/repository/Repository.ts"
 import { mayAskWholeObjects, nameOf } from "../../src/source/CephRbdSource.ts"
@@ -14,6 +15,9 @@ import * as World from "../support/World.ts"
 
 const { IMAGE } = CephWorld
 const { CHUNK } = World
+
+/** A backup on the next day: the order of revisions is that of their dates. */
+const backup = Effect.zipRight(TestClock.adjust("1 day"), World.backup())
 
 const busy = (what: string) => new RbdError({ operation: "remove snapshot", what, code: "EBUSY", detail: "in use" })
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes)
@@ -62,7 +66,7 @@ describe("ceph-rbd source", () => {
             }
           }
           const before = expected.length
-          const { base, revision } = yield* World.backup()
+          const { base, revision } = yield* backup
           expected.push([revision.id, Uint8Array.from(world.ceph.content(IMAGE) ?? [])])
           assert.strictEqual(base, expected[before - 1]?.[0])
         }
@@ -80,9 +84,9 @@ describe("ceph-rbd source", () => {
       world.ceph.snapshot(IMAGE, "backy-2222222222222222222222")
       world.ceph.snapshot(IMAGE, "by-hand")
       const others = ["backy-2222222222222222222222", "by-hand"]
-      const first = yield* World.backup()
+      const first = yield* backup
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [...others, nameOf(first.revision.id)])
-      const second = yield* World.backup()
+      const second = yield* backup
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [...others, nameOf(second.revision.id)])
       assert.strictEqual(
         text(bytesOf(world.memory.disk, `${World.REPOSITORY}/snapshots`)),
@@ -107,17 +111,17 @@ describe("ceph-rbd source", () => {
       })
     })
     return world.run(Effect.gen(function*() {
-      const first = yield* World.backup()
+      const first = yield* backup
       world.ceph.write(IMAGE, 5, Uint8Array.of(1))
       broken = true
-      const error = yield* Effect.flip(World.backup())
+      const error = yield* Effect.flip(backup)
       assert.match(error.message, /cannot back up rbd\/vm: cannot read rbd\/vm: killed/)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(first.revision.id)])
       const { history } = yield* Repository
       assert.strictEqual((yield* history).complete.length, 1)
       assert.strictEqual((yield* history).incomplete.length, 0)
       broken = false
-      assert.strictEqual((yield* World.backup()).base, first.revision.id)
+      assert.strictEqual((yield* backup).base, first.revision.id)
     }))
   })
 
@@ -130,16 +134,16 @@ describe("ceph-rbd source", () => {
       })
     })
     return world.run(Effect.gen(function*() {
-      const first = nameOf((yield* World.backup()).revision.id)
+      const first = nameOf((yield* backup).revision.id)
       world.ceph.setProtected(IMAGE, first, true)
-      const second = nameOf((yield* World.backup()).revision.id)
+      const second = nameOf((yield* backup).revision.id)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [first, second])
       stuck = second
-      const third = nameOf((yield* World.backup()).revision.id)
+      const third = nameOf((yield* backup).revision.id)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [first, second, third])
       world.ceph.setProtected(IMAGE, first, false)
       stuck = ""
-      const fourth = nameOf((yield* World.backup()).revision.id)
+      const fourth = nameOf((yield* backup).revision.id)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [fourth])
     }))
   })
@@ -158,16 +162,16 @@ describe("ceph-rbd source", () => {
       })
     })
     return world.run(Effect.gen(function*() {
-      const first = yield* World.backup()
+      const first = yield* backup
       dead = true
-      const killed = yield* Effect.fork(World.backup())
+      const killed = yield* Effect.fork(backup)
       yield* Deferred.await(reading)
       yield* Fiber.interrupt(killed)
       assert.strictEqual(world.ceph.snapshotNames(IMAGE).length, 2)
       dead = false
       const { remove } = yield* Repository
       yield* remove(first.revision.id)
-      const last = yield* World.backup()
+      const last = yield* backup
       assert.isUndefined(last.base)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(last.revision.id)])
     }))
@@ -176,13 +180,13 @@ describe("ceph-rbd source", () => {
   it.effect("builds on the newest older revision whose snapshot is still there, or reads everything", () => {
     const world = CephWorld.make()
     return world.run(Effect.gen(function*() {
-      const first = yield* World.backup()
+      const first = yield* backup
       world.ceph.setProtected(IMAGE, nameOf(first.revision.id), true)
       world.ceph.write(IMAGE, CHUNK, Uint8Array.of(1))
-      const second = yield* World.backup()
+      const second = yield* backup
       yield* Effect.ignore(world.ceph.rbd.removeSnapshot({ pool: "rbd", image: "vm" }, nameOf(second.revision.id)))
       world.ceph.write(IMAGE, 2 * CHUNK, Uint8Array.of(2))
-      const third = yield* World.backup()
+      const third = yield* backup
       assert.strictEqual(third.base, first.revision.id)
       const content = world.ceph.content(IMAGE) ?? new Uint8Array(0)
       assert.isTrue(Buffer.compare(yield* World.restored(third.revision.id), content) === 0)
@@ -192,9 +196,9 @@ describe("ceph-rbd source", () => {
   it.effect("reads everything each time and keeps no snapshot with full-always", () => {
     const world = CephWorld.make({ fullAlways: true })
     return world.run(Effect.gen(function*() {
-      yield* World.backup()
+      yield* backup
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [])
-      assert.isUndefined((yield* World.backup()).base)
+      assert.isUndefined((yield* backup).base)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [])
     }))
   })
@@ -203,7 +207,7 @@ describe("ceph-rbd source", () => {
     const world = CephWorld.make()
     return world.run(Effect.gen(function*() {
       world.ceph.remove(IMAGE)
-      assert.strictEqual((yield* Effect.flip(World.backup())).message, "cannot back up rbd/vm: there is no such image")
+      assert.strictEqual((yield* Effect.flip(backup)).message, "cannot back up rbd/vm: there is no such image")
       assert.notInclude(listOf(world.memory.disk, World.REPOSITORY), "snapshots")
     }))
   })
