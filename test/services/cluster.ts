@@ -3,9 +3,9 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Layer from "effect/Layer"
 import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import * as BlockFile from "../../src/platform/nodeBlockFile.ts"
 import * as Process from "../../src/platform/nodeProcess.ts"
 import * as RbdProgram from "../../src/platform/rbdProgram.ts"
@@ -71,3 +71,11 @@ export const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
 
 /** The real programs. */
 export const rbdLayer = Layer.provide(RbdProgram.layer(), Layer.merge(files, Process.layer))
+
+/** The process ids of the cluster's daemons. */
+export const daemons = (): ReadonlyArray<number> => {
+  const directory = dirname(process.env["CEPH_CONF"] ?? "")
+  return readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".pid"))
+    .map((name) => Number(readFileSync(join(directory, name), "utf8")))
+}
