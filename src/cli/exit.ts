@@ -33,6 +33,7 @@ export const codes = {
   NotOneRevision: failed,
   OutputClosed: failed,
   PurgeBlocked: failed,
+  RbdError: failed,
   ReportUnusable: failed,
   RepositoryExists: failed,
   RepositoryMissing: failed,
@@ -45,7 +46,8 @@ export const codes = {
   SpecFailed: failed,
   TagsUnknown: failed,
   TargetRefused: failed,
-  VerificationFailed: failed
+  VerificationFailed: failed,
+  VerificationTooSlow: failed
 } as const
 
 /** An error of the table. */

@@ -1,13 +1,12 @@
 import * as Effect from "effect/Effect"
-import type { RevisionId } from "../domain/RevisionId.ts"
-import { Source } from "../source/Source.ts"
+import { Source, type SnapshotRequest } from "../source/Source.ts"
 
 /**
  * Takes a snapshot of the source for a revision; it is let go with the scope. Fails with `SourceNotReady` before
  * anything is made.
  */
-export const snapshot = Effect.fn("snapshot")(function*(id: RevisionId) {
+export const snapshot = Effect.fn("snapshot")(function*(request: SnapshotRequest) {
   const source = yield* Source
   yield* source.check
-  return yield* source.snapshot(id)
+  return yield* source.snapshot(request)
 })

@@ -380,7 +380,7 @@ const makeBuffers = () => {
 const ZEROS = Buffer.alloc(64 * 1024)
 
 /** Whether all bytes are zero; gives up at the first piece that is not. */
-const isZero = (bytes: Uint8Array): boolean => {
+export const isZero = (bytes: Uint8Array): boolean => {
   if (bytes.byteLength > 0 && bytes[0] !== 0) return false
   for (let at = 0; at < bytes.byteLength; at += ZEROS.byteLength) {
     const piece = bytes.subarray(at, at + ZEROS.byteLength)
