@@ -57,12 +57,15 @@ export const command = Command.make(
       const { backup } = yield* load(() => import("../operation/backup.ts"))
       const { Source } = yield* load(() => import("../source/Source.ts"))
       const Registry = yield* load(() => import("../source/registry.ts"))
-      const { schedule, settings, source } = yield* job
+      const { providers, schedule, settings, source } = yield* job
       if (Option.isNone(tags)) return yield* new NoTags({ known: byInterval(schedule) })
       const rotation = settings.verifyRotation === undefined ? {} : { verifyRotation: settings.verifyRotation }
       yield* Effect.gen(function*() {
         const report = yield* backup({ tags: tags.value, schedule, force, wait, ...rotation })
         yield* Output.lines(describe(report, (yield* Source).name))
-      }).pipe(Effect.provide(Registry.layer(source)))
+      }).pipe(
+        Effect.provide(Registry.layer(source)),
+        Effect.provideService(Registry.Registry, providers ?? Registry.builtIn)
+      )
     })
 ).pipe(Command.withDescription("Make a new revision, and compare it with the source."))

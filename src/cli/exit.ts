@@ -32,6 +32,7 @@ export const codes = {
   NewestTrusted: failed,
   NotOneRevision: failed,
   OutputClosed: failed,
+  PluginInvalid: failed,
   PurgeBlocked: failed,
   RbdError: failed,
   ReportUnusable: failed,

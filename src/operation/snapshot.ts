@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
-import { Source, type SnapshotRequest } from "../source/Source.ts"
+import * as Predicate from "effect/Predicate"
+import { type SnapshotRequest, Source, SourceNotReady } from "../source/Source.ts"
 
 /**
  * Takes a snapshot of the source for a revision; it is let go with the scope. Fails with `SourceNotReady` before
@@ -8,5 +9,11 @@ import { Source, type SnapshotRequest } from "../source/Source.ts"
 export const snapshot = Effect.fn("snapshot")(function*(request: SnapshotRequest) {
   const source = yield* Source
   yield* source.check
-  return yield* source.snapshot(request)
+  const taken = yield* source.snapshot(request)
+  // types do not bind a plug-in
+  if (taken.content._tag === "Changes" && !Predicate.isRecord(taken.content.second)) {
+    const reason = "its source type does not say how what was stored can be compared with the source"
+    return yield* new SourceNotReady({ source: source.name, reason })
+  }
+  return taken
 })

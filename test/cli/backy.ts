@@ -8,7 +8,6 @@ import * as Output from "../../src/operation/Output.ts"
 import * as Progress from "../../src/operation/Progress.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import { outside } from "../support/outside.ts"
-import { outside } from "../support/outside.ts"
 import { layerOn, makeDisk, REPOSITORY, setFile } from "../support/World.ts"
 
 /** What a command left behind. */
