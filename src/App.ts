@@ -10,9 +10,12 @@ import * as Stdout from "./cli/Stdout.ts"
 import * as Config from "./config/Config.ts"
 import { defaults, type Settings } from "./config/Settings.ts"
 import * as Logging from "./logging.ts"
+import { Connector } from "./platform/Consul.ts"
 import type { IoError } from "./platform/IoError.ts"
 import * as BlockFile from "./platform/nodeBlockFile.ts"
 import * as FileLock from "./platform/nodeFileLock.ts"
+import * as Process from "./platform/nodeProcess.ts"
+import * as RbdProgram from "./platform/rbdProgram.ts"
 import * as Repository from "./repository/Repository.ts"
 import * as Blocks from "./store/Blocks.ts"
 import * as ChunkStore from "./store/ChunkStore.ts"
@@ -55,12 +58,19 @@ const warnOfSlowHash = Layer.effectDiscard(Effect.flatMap(Blocks.Blocks, ({ hash
     ? Effect.void
     : Effect.logWarning("the native BLAKE3 is missing here (@napi-rs/blake-hash): hashing takes ten times as long")))
 
+/** Few need Consul, and its client is large. */
+const consul = Layer.succeed(Connector, {
+  connect: (token) =>
+    Effect.flatMap(Effect.promise(() => import("./platform/consulClient.ts")), ({ connect }) => connect(token))
+})
+
 /** backy over the real system, for one command. */
 export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Services, IoError> => {
   const { directory, log, verbose } = globals
   const logging = Logging.layer({ file: log, verbose, stderr: streams.screen.line })
   const progress = Progress.layer({ screen: streams.screen, log: log !== undefined })
   const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
+  const programs = Layer.provideMerge(RbdProgram.layer(), Process.layer)
   const base = blocks(globals)
   const store = Layer.provideMerge(
     heavy.has(globals.command) ? Layer.merge(ChunkStore.layerFile(directory), warnOfSlowHash) : ChunkStore.layerFile(directory),
@@ -70,6 +80,8 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     Repository.layer(directory),
     store,
     FileLock.layer,
+    programs,
+    consul,
     Stdout.layer(streams.stdout)
   ).pipe(
     Layer.provideMerge(files),

@@ -17,7 +17,10 @@ import { stripVTControlCharacters } from "node:util"
 import pkg from "../../package.json" with { type: "json" }
 import type * as Port from "../operation/Output.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
+import type { Connector } from "../platform/Consul.ts"
 import type { FileLock } from "../platform/FileLock.ts"
+import type { Process } from "../platform/Process.ts"
+import type { Rbd } from "../platform/Rbd.ts"
 import type { Repository } from "../repository/Repository.ts"
 import type { Blocks } from "../store/Blocks.ts"
 import type { ChunkStore } from "../store/ChunkStore.ts"
@@ -57,9 +60,12 @@ export type Services =
   | BlockFile
   | Blocks
   | ChunkStore
+  | Connector
   | FileLock
   | FileSystem.FileSystem
   | Port.Output
+  | Process
+  | Rbd
   | Repository
 
 const root = Command.make("backy", {

@@ -28,6 +28,7 @@ const byInterval = (schedule: Schedule): ReadonlyArray<string> =>
 
 const describe = ({ chunks, compared, revision }: BackupReport, source: string): ReadonlyArray<string> => {
   const { found, storedBytes, unchanged, written } = chunks
+  const { verification } = compared
   const parts = [
     `${Humanise.count(written, "chunk")} stored (${Humanise.bytes(storedBytes)})`,
     `${unchanged} unchanged`,
@@ -35,10 +36,10 @@ const describe = ({ chunks, compared, revision }: BackupReport, source: string):
   ]
   return [
     `made revision ${revision.id} (${revision.tags.join(",")}) of ${source}: ` +
-    `${Humanise.bytes(compared.of)} in ${Humanise.duration(revision.stats.duration ?? 0)}`,
-    `${parts.join(", ")}; ` + (compared.compared === compared.of
+    `${Humanise.bytes(verification.of)} in ${Humanise.duration(revision.stats.duration ?? 0)}`,
+    `${parts.join(", ")}; ` + (verification.compared === verification.of
       ? "all of it compared with the source"
-      : `${Humanise.bytes(compared.compared)} of it compared with the source`)
+      : `${Humanise.bytes(verification.compared)} of it compared with the source`)
   ]
 }
 
@@ -56,11 +57,15 @@ export const command = Command.make(
       const { backup } = yield* load(() => import("../operation/backup.ts"))
       const { Source } = yield* load(() => import("../source/Source.ts"))
       const Registry = yield* load(() => import("../source/registry.ts"))
-      const { schedule, source } = yield* job
+      const { providers, schedule, settings, source } = yield* job
       if (Option.isNone(tags)) return yield* new NoTags({ known: byInterval(schedule) })
+      const rotation = settings.verifyRotation === undefined ? {} : { verifyRotation: settings.verifyRotation }
       yield* Effect.gen(function*() {
-        const report = yield* backup({ tags: tags.value, schedule, force, wait })
+        const report = yield* backup({ tags: tags.value, schedule, force, wait, ...rotation })
         yield* Output.lines(describe(report, (yield* Source).name))
-      }).pipe(Effect.provide(Registry.layer(source)))
+      }).pipe(
+        Effect.provide(Registry.layer(source)),
+        Effect.provideService(Registry.Registry, providers ?? Registry.builtIn)
+      )
     })
 ).pipe(Command.withDescription("Make a new revision, and compare it with the source."))

@@ -32,7 +32,9 @@ export const codes = {
   NewestTrusted: failed,
   NotOneRevision: failed,
   OutputClosed: failed,
+  PluginInvalid: failed,
   PurgeBlocked: failed,
+  RbdError: failed,
   ReportUnusable: failed,
   RepositoryExists: failed,
   RepositoryMissing: failed,
@@ -45,7 +47,8 @@ export const codes = {
   SpecFailed: failed,
   TagsUnknown: failed,
   TargetRefused: failed,
-  VerificationFailed: failed
+  VerificationFailed: failed,
+  VerificationTooSlow: failed
 } as const
 
 /** An error of the table. */

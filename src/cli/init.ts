@@ -9,8 +9,8 @@ import * as Output from "./output.ts"
 export const command = Command.make(
   "init",
   {
-    type: Args.text({ name: "TYPE" }).pipe(Args.withDescription("The kind of source: file.")),
-    source: Args.text({ name: "SOURCE" }).pipe(Args.withDescription("For file: the path of the image file or device."))
+    type: Args.text({ name: "TYPE" }).pipe(Args.withDescription("The kind of source: file, ceph-rbd or flyingcircus.")),
+    source: Args.text({ name: "SOURCE" }).pipe(Args.withDescription("For file: the path of the image file or device; for ceph-rbd POOL/IMAGE; for flyingcircus POOL/IMAGE,VM."))
   },
   ({ source: operand, type }) =>
     Effect.gen(function*() {

@@ -6,6 +6,8 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { resolve } from "node:path"
 import type { RestoreIncomplete } from "../operation/restore.ts"
+import * as Rbd from "../platform/Rbd.ts"
+import { CommandLineInvalid } from "./argv.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -28,6 +30,15 @@ const listLost = ({ lost, salvaged }: RestoreIncomplete) =>
     { discard: true }
   )
 
+/** A file of such a name is written as `./rbd:…`. */
+const imageOf = (target: string) => {
+  const [pool = "", image = "", ...more] = target.slice("rbd:".length).split("/")
+  const problem = more.length > 0 ? "it has too many slashes" : Rbd.nameProblem(pool) ?? Rbd.nameProblem(image)
+  return problem === undefined
+    ? Effect.succeed({ pool, image })
+    : new CommandLineInvalid({ reason: `"${target}" does not name an image, as rbd:POOL/IMAGE does: ${problem}` })
+}
+
 /** `backy restore`: writes an image to a file, a device or standard output. */
 export const command = Command.make(
   "restore",
@@ -39,7 +50,7 @@ export const command = Command.make(
     ),
     wait: option.wait,
     target: Args.text({ name: "TARGET" }).pipe(
-      Args.withDescription("A file, a block device, or - for standard output.")
+      Args.withDescription("A file, a block device, rbd:POOL/IMAGE for a new image in Ceph, or - for standard output.")
     )
   },
   ({ force, revision, salvage, target, wait }) =>
@@ -47,15 +58,21 @@ export const command = Command.make(
       const toOutput = target === "-"
       const { isTerminal } = yield* Terminal
       if (toOutput && isTerminal) return yield* new OutputIsTerminal()
+      const image = target.startsWith("rbd:") ? yield* imageOf(target) : undefined
       const { restore } = yield* load(() => import("../operation/restore.ts"))
+      const { restoreImage } = yield* load(() => import("../operation/restoreImage.ts"))
       const { refuseSourceItself } = yield* load(() => import("./sourceItself.ts"))
-      if (!toOutput && !force) yield* refuseSourceItself(resolve(target))
-      const report = yield* restore({
-        revision,
-        target: toOutput ? { _tag: "Output" } : { _tag: "Path", path: resolve(target) },
-        force,
-        salvage,
-        wait
+      const report = yield* Effect.gen(function*() {
+        if (image !== undefined) return yield* restoreImage({ revision, image, salvage, wait })
+        const path = resolve(target)
+        if (!toOutput && !force) yield* refuseSourceItself(path)
+        return yield* restore({
+          revision,
+          target: toOutput ? { _tag: "Output" } : { _tag: "Path", path },
+          force,
+          salvage,
+          wait
+        })
       }).pipe(Effect.tapErrorTag("RestoreIncomplete", listLost))
       if (toOutput) return
       yield* Output.lines([

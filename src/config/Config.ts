@@ -3,7 +3,10 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import type { SourceType } from "../domain/SourceConfig.ts"
+import * as Yaml from "../domain/Yaml.ts"
 import { fromPlatform, isMissing } from "../platform/IoError.ts"
 import { ConfigInvalid, ConfigMissing } from "./ConfigError.ts"
 import * as DaemonConfig from "./DaemonConfig.ts"
@@ -11,6 +14,8 @@ import { MAX_LENGTH } from "./decodeYaml.ts"
 import * as RepositoryConfig from "./RepositoryConfig.ts"
 
 export { ConfigInvalid, ConfigMissing } from "./ConfigError.ts"
+
+const NO_REPOSITORY = "this is no backy repository (backy init makes one)"
 
 /** Where a repository keeps its config. */
 export const fileIn = (directory: string): string => `${directory}/config`
@@ -22,10 +27,23 @@ export const fileIn = (directory: string): string => `${directory}/config`
 export const loadRepository = Effect.fn("Config.loadRepository")(
   function*(directory: string, options: LoadOptions = {}) {
     const file = fileIn(directory)
-    const text = yield* readText(file, "this is no backy repository (backy init makes one)")
+    const text = yield* readText(file, NO_REPOSITORY)
     return yield* RepositoryConfig.decode(text, { ...options, file })
   }
 )
+
+/** The plug-ins that a repository's config names: they must be known before the rest of it can be understood. */
+export const pluginsNamed = Effect.fn("Config.pluginsNamed")(function*(directory: string) {
+  const text = yield* readText(fileIn(directory), NO_REPOSITORY)
+  return Either.match(Yaml.parse(text), {
+    onLeft: () => [],
+    onRight: ({ value }) => {
+      const settings = Predicate.isRecord(value) ? value["settings"] : undefined
+      const plugins = Predicate.isRecord(settings) ? settings["plugins"] : undefined
+      return Array.isArray(plugins) ? plugins.filter(Predicate.isString) : []
+    }
+  })
+})
 
 /**
  * The daemon's config from a file. Fails with `ConfigMissing` when it is not there, with `ConfigInvalid` and every

@@ -1,7 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as ChunkMap from "../domain/ChunkMap.ts"
@@ -14,10 +14,14 @@ import * as locks from "../repository/locks.ts"
 import { now } from "../repository/now.ts"
 import * as Quarantine from "../repository/Quarantine.ts"
 import { Repository } from "../repository/Repository.ts"
-import { Source } from "../source/Source.ts"
+import { type Changes, type Snapshot, Source } from "../source/Source.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { chunk, type ChunkReport } from "./chunk.ts"
+import { chunkChanges } from "./chunkChanges.ts"
 import { compare, type CompareReport } from "./compare.ts"
+import { compareAgain } from "./compareAgain.ts"
+import { compareSamples, type Rotation } from "./compareSamples.ts"
+import { distrustLine } from "./distrustLine.ts"
 import { heal, retrust } from "./heal.ts"
 import { snapshot } from "./snapshot.ts"
 import { requireKnownTags } from "./tags.ts"
@@ -60,6 +64,8 @@ export const backup = Effect.fn("backup")(function*(options: {
   readonly schedule: Schedule
   /** Accepts tags that the schedule does not know. */
   readonly force: boolean
+  /** In which time every block of a source that is compared by samples is to be compared once. Default: 30 days. */
+  readonly verifyRotation?: Duration.Duration
   /** How long to wait for another process that holds the repository's locks. */
   readonly wait: Duration.Duration
 }) {
@@ -68,10 +74,10 @@ export const backup = Effect.fn("backup")(function*(options: {
   yield* source.check
   yield* locks.forBackup(options.wait)
   const started = yield* Clock.currentTimeNanos
-  const history = yield* withoutIncomplete
+  const { history, removed } = yield* withoutIncomplete
   const id = yield* freshId
   const repository = yield* Repository
-  const incomplete = Revision.Revision.make({
+  const incomplete = Revision.make({
     id,
     backendType: "chunked-v3",
     timestamp: yield* now,
@@ -81,7 +87,8 @@ export const backup = Effect.fn("backup")(function*(options: {
     stats: {}
   })
   yield* repository.publish(incomplete)
-  return yield* make(incomplete, history, started).pipe(
+  const runs = runsOf(options.verifyRotation ?? Duration.days(30), options.schedule)
+  return yield* make(incomplete, { history, removed, started, runs }).pipe(
     Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : tidy(id))
   )
 }, Effect.scoped)
@@ -97,8 +104,17 @@ const withoutIncomplete = Effect.gen(function*() {
     yield* repository.remove(id)
     yield* Effect.logInfo(`removed revision ${id}, which was never completed`)
   }
-  return { ...history, incomplete: [] } satisfies History
+  return {
+    history: { ...history, incomplete: [] } satisfies History,
+    removed: history.incomplete.map(({ id }) => id)
+  }
 })
+
+/** In how many runs a rotation comes round that is to take so long: as often as the schedule's shortest interval. */
+const runsOf = (rotation: Duration.Duration, schedule: Schedule): number => {
+  const shortest = Math.min(...Object.values(schedule).map(({ interval }) => Duration.toMillis(interval)))
+  return Number.isFinite(shortest) ? Math.max(1, Math.round(Duration.toMillis(rotation) / shortest)) : 1
+}
 
 /** A failed backup takes its traces away as far as it can; the next one does the rest. */
 const tidy = (id: RevisionId) =>
@@ -108,18 +124,39 @@ const tidy = (id: RevisionId) =>
       Effect.catchAll(repository.remove(id), (error) => Effect.logDebug(`left revision ${id}: ${error.message}`))
   )
 
-const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, history: History, started: bigint) {
+/** What is known when a revision begins. */
+interface Beginning {
+  readonly history: History
+  /** Revisions that were never completed, and are gone now. */
+  readonly removed: ReadonlyArray<RevisionId>
+  readonly started: bigint
+  /** In how many runs a rotating verification comes round. */
+  readonly runs: number
+}
+
+const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, { history, removed, runs, started }: Beginning) {
   const repository = yield* Repository
-  const taken = yield* snapshot(incomplete.id)
+  const taken = yield* snapshot({
+    revision: incomplete.id,
+    directory: repository.directory,
+    complete: history.complete.map(({ id }) => id),
+    incomplete: removed
+  })
   yield* heal(history, taken)
   const whole = yield* retrust(history)
   const current = { ...history, complete: replaced(history.complete, whole) }
-  const base = yield* findBase(current.complete)
-  const { map, ...chunks } = yield* chunk({ snapshot: taken, base: base?.map, run: incomplete.id })
+  const { complete } = current
+  const { base, chunks: { map, ...chunks }, touched } = yield* store(incomplete.id, taken, complete)
   const mapDigest = yield* repository.publishMap(incomplete.id, map)
-  const { differences, ...compared } = yield* compare(taken, map)
+  const { differences, ...compared } = yield* compareWith(incomplete.id, taken, map, touched, {
+    previous: complete.findLast((revision) => revision.isTrusted)?.verification,
+    runs
+  })
   yield* reportHealed(incomplete.id, compared.healed)
-  if (differences.length > 0) return yield* refuse(incomplete.id, map.chunkSize, differences)
+  if (differences.length > 0) {
+    if (taken.content._tag === "Changes") yield* distrustLine(complete, base, map, differences)
+    return yield* refuse(incomplete.id, map.chunkSize, differences)
+  }
 
   const seconds = Number((yield* Clock.currentTimeNanos) - started) / 1e9
   const revision = Revision.update(incomplete, {
@@ -133,11 +170,11 @@ const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, history:
       chunks_found: chunks.found,
       chunks_unchanged: chunks.unchanged
     },
-    verification: { kind: "full", compared: compared.compared, of: compared.of }
+    verification: compared.verification
   })
   // from here on the revision exists, and nothing that still happens may make this look like a failure
   yield* Effect.uninterruptible(Effect.zipRight(
-    repository.publish(revision),
+    Effect.zipRight(repository.publish(revision), taken.published),
     Effect.catchAllCause(
       retrust(current),
       (cause) => Effect.logWarning("older revisions were not looked at again", cause)
@@ -150,6 +187,51 @@ const replaced = (
   revisions: ReadonlyArray<Revision.Revision>,
   by: ReadonlyArray<Revision.Revision>
 ): ReadonlyArray<Revision.Revision> => revisions.map((revision) => by.find(({ id }) => id === revision.id) ?? revision)
+
+/** What a snapshot has, in chunks; the base on which it was built; which chunks were made anew. */
+const store = Effect.fnUntraced(function*(run: RevisionId, taken: Snapshot, complete: ReadonlyArray<Revision.Revision>) {
+  const { content, size } = taken
+  if (content._tag === "Readable") {
+    const base = yield* findBase(complete)
+    return { base, chunks: yield* chunk({ size, content, base: base?.map, run }), touched: new Set<number>() }
+  }
+  const { base, changes } = yield* findDifference(content, complete)
+  const { touched, ...chunks } = yield* chunkChanges({ size, changes, second: content.second, base: base?.map, run })
+  return { base, chunks, touched }
+})
+
+/** A second reading of the source, of whatever kind it offers. */
+const compareWith = (
+  run: RevisionId,
+  { content }: Snapshot,
+  map: ChunkMap.ChunkMap,
+  touched: ReadonlySet<number>,
+  rotation: Rotation
+) => {
+  if (content._tag === "Readable") return compare(content, map)
+  const { second } = content
+  return second._tag === "Samples"
+    ? compareSamples({ samples: second, map, touched, run, rotation })
+    : compareAgain(second, map)
+}
+
+/** The changes since the newest revision that is trusted, whose map can be read, and that the source still knows. */
+const findDifference = Effect.fnUntraced(function*(content: Changes, complete: ReadonlyArray<Revision.Revision>) {
+  const repository = yield* Repository
+  let candidates = complete.toReversed().filter(({ backendType, isTrusted }) => isTrusted && backendType === "chunked-v3")
+  while (true) {
+    const { base: id, changes } = yield* content.since(candidates.map((revision) => revision.id))
+    const revision = candidates.find((candidate) => candidate.id === id)
+    if (revision === undefined) return { base: undefined, changes }
+    const map = yield* Effect.either(repository.readMap(revision))
+    if (Either.isRight(map) && map.right.chunkSize === repository.chunkSize) {
+      return { base: { revision, map: map.right } satisfies Base, changes }
+    }
+    const why = Either.isLeft(map) ? map.left.message : "its chunks have another size"
+    yield* Effect.logWarning(`cannot build on revision ${revision.id}: ${why}`)
+    candidates = candidates.filter((candidate) => candidate !== revision)
+  }
+})
 
 /** The newest trusted revision whose map can be read. Without one every block is looked up by its hash. */
 const findBase = Effect.fnUntraced(function*(complete: ReadonlyArray<Revision.Revision>) {

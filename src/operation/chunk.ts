@@ -1,14 +1,13 @@
 import * as Effect from "effect/Effect"
-import * as ChunkId from "../domain/ChunkId.ts"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
-import * as IdSet from "../domain/IdSet.ts"
 import { Repository } from "../repository/Repository.ts"
-import type { Snapshot } from "../source/Source.ts"
+import type { Readable } from "../source/Source.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
 import { bytesOf, forEachBatch, idsOf } from "./batch.ts"
+import { missingIndexes } from "./missing.ts"
 import { Progress } from "./Progress.ts"
 
 /** What chunking did, in blocks and bytes. `written` counts chunks, bytes before and after compression. */
@@ -29,7 +28,9 @@ export interface ChunkReport {
  * `SourceNotReady`.
  */
 export const chunk = Effect.fn("chunk")(function*(options: {
-  readonly snapshot: Snapshot
+  /** Bytes of the image. */
+  readonly size: number
+  readonly content: Readable
   /** Map of a complete, trusted revision, whose chunks are durable; none: every block is looked up by its hash. */
   readonly base: ChunkMap.ChunkMap | undefined
   /** Names this run to the block loops. */
@@ -39,7 +40,7 @@ export const chunk = Effect.fn("chunk")(function*(options: {
   const blocks = yield* Blocks
   const store = yield* ChunkStore
   const progress = yield* Progress
-  const { content, size } = options.snapshot
+  const { content, size } = options
   const map = ChunkMap.empty(size, chunkSize)
   const nothing = ChunkMap.empty(size, chunkSize)
   // the base has to be cut into the same pieces to be of use
@@ -84,18 +85,4 @@ export const chunk = Effect.fn("chunk")(function*(options: {
   }
   yield* store.sync([...folders])
   return { map, ...totals } satisfies ChunkReport
-})
-
-/** Indexes whose chunk has no file: the names are listed once, no file is looked at. */
-const missingIndexes = Effect.fnUntraced(function*(map: ChunkMap.ChunkMap) {
-  const store = yield* ChunkStore
-  const present = IdSet.make()
-  for (const folder of yield* store.folders) {
-    for (const id of (yield* store.list(folder)).chunks) present.add(ChunkId.toBytes(id), 0)
-  }
-  const missing: Array<number> = []
-  for (let index = 0; index < ChunkMap.count(map); index++) {
-    if (!ChunkMap.isHole(map, index) && !present.has(map.ids, index * ChunkId.BYTES)) missing.push(index)
-  }
-  return missing
 })

@@ -1,8 +1,9 @@
 import * as Effect from "effect/Effect"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
+import type { Verification } from "../domain/Revision.ts"
 import { Repository } from "../repository/Repository.ts"
-import type { Snapshot } from "../source/Source.ts"
+import type { Readable } from "../source/Source.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
@@ -12,10 +13,10 @@ import { Progress } from "./Progress.ts"
 /** For how many differing or damaged blocks of one run the contents are kept. */
 export const MAX_EVIDENCE = 16
 
-/** What a comparison found. `compared` and `of` are bytes of the image. */
+/** What a comparison found. */
 export interface CompareReport {
-  readonly compared: number
-  readonly of: number
+  /** What was compared, for the revision. */
+  readonly verification: Verification
   readonly differences: ReadonlyArray<Protocol.Difference>
   readonly healed: ReadonlyArray<Protocol.Healed>
 }
@@ -25,12 +26,11 @@ export interface CompareReport {
  * decoded, holes must still read as zeros. Damaged chunks are written anew where the source still has their content.
  * Fails with `SourceChanged` when the source was touched meanwhile.
  */
-export const compare = Effect.fn("compare")(function*(snapshot: Snapshot, map: ChunkMap.ChunkMap) {
+export const compare = Effect.fn("compare")(function*(content: Readable, map: ChunkMap.ChunkMap) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
   const store = yield* ChunkStore
   const progress = yield* Progress
-  const { content } = snapshot
   const differences: Array<Protocol.Difference> = []
   const healed: Array<Protocol.Healed> = []
   const folders = new Set<string>()
@@ -63,7 +63,11 @@ export const compare = Effect.fn("compare")(function*(snapshot: Snapshot, map: C
   yield* store.sync([...folders])
   // differences say more than the times of the file
   if (differences.length === 0) yield* content.unchanged
-  return { compared: map.size, of: map.size, differences, healed } satisfies CompareReport
+  return {
+    differences,
+    healed,
+    verification: { kind: "full", compared: map.size, of: map.size }
+  } satisfies CompareReport
 })
 
 const withoutContents = ({ source: _source, stored: _stored, ...found }: Protocol.Difference): Protocol.Difference =>

@@ -34,9 +34,12 @@ export const expire = Effect.fn("expire")(function*(options: {
     unknownTags: options.unknownTags ? "remove" : "keep"
   })
   if (!options.dryRun) {
+    // On a full disk nothing can be rewritten before something has gone.
     for (const decision of decisions) {
       if (decision._tag === "remove") yield* repository.remove(decision.revision.id)
-      else if (decision._tag === "untag") {
+    }
+    for (const decision of decisions) {
+      if (decision._tag === "untag") {
         yield* repository.publish(Revision.update(decision.revision, { tags: decision.tags }))
       }
     }

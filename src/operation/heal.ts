@@ -1,14 +1,16 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import type { Revision } from "../domain/Revision.ts"
 import * as Trust from "../domain/Trust.ts"
 import type { History } from "../repository/History.ts"
 import { now } from "../repository/now.ts"
 import { Repository } from "../repository/Repository.ts"
-import type { Snapshot } from "../source/Source.ts"
+import type { Samples, Snapshot } from "../source/Source.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
+import * as Hash from "../store/hash.ts"
 import { forEachBatch, idsOf } from "./batch.ts"
 
 /** A damaged revision and where in its image the bad chunks lie. */
@@ -44,19 +46,53 @@ const patients = Effect.fnUntraced(function*(history: History) {
 export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snapshot) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
+  const { content } = snapshot
+  // what cannot be read at an offset cannot help
+  if (content._tag === "Changes" && content.second._tag === "Again") return 0
   const store = yield* ChunkStore
   const healed = new Set<string>()
   const folders = new Set<string>()
+
+  /** The revision's own snapshot, as long as there is one, has the content for certain; the new one may have it. */
+  const fromSamples = Effect.fnUntraced(function*(
+    samples: Samples,
+    size: number,
+    revision: Revision,
+    map: ChunkMap.ChunkMap,
+    indexes: ReadonlyArray<number>
+  ) {
+    const { hash } = Hash.load()
+    const own = yield* samples.older(revision.id)
+    for (const index of indexes) {
+      const id = ChunkMap.idAt(map, index)
+      const offset = index * map.chunkSize
+      const length = ChunkMap.chunkLength(map, index)
+      const readers = [...Option.toArray(own), ...offset + length <= size ? [samples.read] : []]
+      for (const read of readers) {
+        const block = yield* Effect.option(read(offset, length))
+        if (id === undefined || Option.isNone(block) || Hash.toHex(hash(block.value)) !== id) continue
+        const stored = yield* blocks.put({ repository: directory, run: "healing", content: block.value })
+        for (const folder of stored.folders) folders.add(folder)
+        healed.add(id)
+        break
+      }
+    }
+  }, Effect.scoped)
+
   const found = yield* patients(history)
   if (found.length > 0) yield* store.prepare
-  for (const { indexes, map } of found) {
+  for (const { indexes, map, revision } of found) {
     const open = indexes.filter((index) => !healed.has(ChunkMap.idAt(map, index) ?? ""))
+    if (content._tag === "Changes") {
+      if (content.second._tag === "Samples") yield* fromSamples(content.second, snapshot.size, revision, map, open)
+      continue
+    }
     yield* forEachBatch(map, open, (batch) =>
       Effect.map(
         blocks.heal({
           ...batch,
           repository: directory,
-          source: snapshot.content.path,
+          source: content.path,
           ids: idsOf(map, batch.indexes)
         }),
         (result) => {
@@ -70,6 +106,19 @@ export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snap
     yield* Effect.logInfo(`${healed.size} damaged chunks were stored again from the source`)
   }
   return healed.size
+})
+
+/**
+ * Makes the names of the chunks durable for which a revision is distrusted. Who stored them again may have been killed
+ * before doing so; then they can be read, and yet a power loss could bring the bad ones back. To be done before trust
+ * is given back.
+ */
+export const syncDoubted = Effect.fnUntraced(function*({ distrust }: Revision) {
+  if (distrust === undefined) return
+  const store = yield* ChunkStore
+  const there = yield* store.folders
+  const doubted = new Set(distrust.chunks.map((chunk) => chunk.slice(0, 2)))
+  yield* store.sync(there.filter((folder) => distrust.more !== undefined || doubted.has(folder)))
 })
 
 /**
@@ -92,6 +141,7 @@ export const retrust = Effect.fn("retrust")(function*(history: History) {
     // a chunk listed as bad that the map does not name is a contradiction, and no ground for trust
     const trusted = Trust.heal(revision, yield* now, (chunk) => good.has(chunk))
     if (!trusted.isTrusted) continue
+    yield* syncDoubted(revision)
     yield* repository.publish(trusted)
     yield* Effect.logInfo(`revision ${revision.id} is whole again`)
     whole.push(trusted)

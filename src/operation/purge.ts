@@ -59,9 +59,7 @@ export const purge = Effect.fn("purge")(function*(options: {
   const swept = yield* sweep(references, options.dryRun)
   if (!options.dryRun) {
     yield* Effect.forEach(orphans, (id) => repository.removeMap(id), { discard: true })
-    yield* Effect.forEach(metadata, (name) => Files.removeIfPresent(`${repository.directory}/${name}`), {
-      discard: true
-    })
+    yield* Effect.forEach(metadata, Files.removeIfPresent, { discard: true })
   }
   return {
     ...swept,
@@ -100,9 +98,15 @@ const mark = Effect.fnUntraced(function*(history: History) {
   return { orphans, references }
 })
 
+/** Temporary files wherever small files are replaced. Who replaces them holds the lock of a backup, as we do. */
 const metadataLeftovers = Effect.gen(function*() {
   const { directory } = yield* Repository
-  return (yield* Files.list(directory)).filter(isTemporary)
+  const places = [directory, `${directory}/chunks`, `${directory}/quarantine`, `${directory}/quarantine/chunks`]
+  const found = yield* Effect.forEach(places, (place) =>
+    Effect.catchIf(Files.list(place), ({ code }) => code === "ENOENT", () => Effect.succeed([])).pipe(
+      Effect.map((names) => names.filter(isTemporary).map((name) => `${place}/${name}`))
+    ))
+  return found.flat()
 })
 
 const sweep = Effect.fnUntraced(function*(references: IdSet.IdSet, dryRun: boolean) {

@@ -1,13 +1,19 @@
 import * as Effect from "effect/Effect"
-import type { RevisionId } from "../domain/RevisionId.ts"
-import { Source } from "../source/Source.ts"
+import * as Predicate from "effect/Predicate"
+import { type SnapshotRequest, Source, SourceNotReady } from "../source/Source.ts"
 
 /**
  * Takes a snapshot of the source for a revision; it is let go with the scope. Fails with `SourceNotReady` before
  * anything is made.
  */
-export const snapshot = Effect.fn("snapshot")(function*(id: RevisionId) {
+export const snapshot = Effect.fn("snapshot")(function*(request: SnapshotRequest) {
   const source = yield* Source
   yield* source.check
-  return yield* source.snapshot(id)
+  const taken = yield* source.snapshot(request)
+  // types do not bind a plug-in
+  if (taken.content._tag === "Changes" && !Predicate.isRecord(taken.content.second)) {
+    const reason = "its source type does not say how what was stored can be compared with the source"
+    return yield* new SourceNotReady({ source: source.name, reason })
+  }
+  return taken
 })

@@ -23,6 +23,7 @@ import * as ChunkFile from "../store/chunkFile.ts"
 import { maxFrameLength } from "../store/codec.ts"
 import { forEachBatch, idsOf } from "./batch.ts"
 import { MAX_EVIDENCE } from "./compare.ts"
+import { syncDoubted } from "./heal.ts"
 import { Progress } from "./Progress.ts"
 import { RevisionIncomplete, select, type Selection } from "./select.ts"
 
@@ -170,6 +171,7 @@ const recordFindings = Effect.fnUntraced(function*(found: Found) {
       continue
     }
     const verified = Trust.verify(current, at)
+    if (!current.isTrusted && verified.isTrusted) yield* syncDoubted(current)
     yield* record(verified)
     verdicts.push({
       revision: revision.id,

@@ -10,7 +10,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { dirname } from "node:path"
 import type { Descriptor, Disk } from "./Disk.ts"
-import type { IoError } from "./IoError.ts"
+import { fromUnknown, type IoError } from "./IoError.ts"
 import { type KernelLocks, lockFile, unlockFile } from "./lockFile.ts"
 import * as MemoryDisk from "./MemoryDisk.ts"
 
@@ -115,16 +115,18 @@ const tableLocks = (disk: Disk, { held }: LockTable): KernelLocks => {
   }
   const keys = new Map<Descriptor, string>()
   return {
-    lock: (descriptor, _path, mode) =>
-      Effect.sync(() => {
-        const key = keyOf(descriptor)
-        const others = held.get(key)
-        if (others !== undefined && (mode === "exclusive" || others.mode === "exclusive")) return false
-        const descriptors = (others?.descriptors ?? new Set()).add(descriptor)
-        held.set(key, { mode, descriptors })
-        keys.set(descriptor, key)
-        return true
-      }),
+    lock: (descriptor, path, mode) =>
+      Effect.map(
+        Effect.try({ try: () => keyOf(descriptor), catch: (cause) => fromUnknown("lock", path, cause) }),
+        (key) => {
+          const others = held.get(key)
+          if (others !== undefined && (mode === "exclusive" || others.mode === "exclusive")) return false
+          const descriptors = (others?.descriptors ?? new Set()).add(descriptor)
+          held.set(key, { mode, descriptors })
+          keys.set(descriptor, key)
+          return true
+        }
+      ),
     unlock: (descriptor) => {
       const key = keys.get(descriptor) ?? ""
       const holders = held.get(key)?.descriptors

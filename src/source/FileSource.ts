@@ -47,7 +47,11 @@ export const make = (path: string): Effect.Effect<Source["Type"], never, BlockFi
           const reason = difference(before, after)
           return reason === undefined ? Effect.void : new SourceChanged({ source: path, reason })
         })
-        return { size: before.size, content: { _tag: "Readable", path, dataExtents, unchanged } } satisfies Snapshot
+        return {
+          size: before.size,
+          content: { _tag: "Readable", path, dataExtents, unchanged },
+          published: Effect.void
+        } satisfies Snapshot
       })
     })
   })

@@ -5,7 +5,9 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { Extent } from "../domain/Extent.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 
@@ -34,7 +36,64 @@ export class SourceChanged extends Data.TaggedError("SourceChanged")<{
 export interface Snapshot {
   /** Bytes. */
   readonly size: number
-  readonly content: Readable
+  readonly content: Readable | Changes
+  /**
+   * To be run when the revision that was made of it is published: from then on the source may let go of what it kept
+   * for older ones. Without it what was made for this revision is taken away again with the scope.
+   */
+  readonly published: Effect.Effect<void>
+}
+
+/** Content that comes as a stream of changes to what an older revision holds. */
+export interface Changes {
+  readonly _tag: "Changes"
+  /**
+   * The changes since the newest of these revisions that the source can compare with; since an image of zeros when it
+   * can with none. They count only when the stream has ended without failure. In any order; the later one wins.
+   */
+  readonly since: (bases: ReadonlyArray<RevisionId>) => Effect.Effect<Difference, SourceNotReady>
+  /** How what was stored can be compared with the source. Without a second reading there is no revision. */
+  readonly second: Samples | Again
+}
+
+/** The way from one revision to the snapshot. */
+export interface Difference {
+  readonly base: RevisionId | undefined
+  readonly changes: Stream.Stream<Change, SourceNotReady>
+}
+
+/** Bytes that are there now, or zeros, from a byte of the image on. */
+export type Change =
+  | { readonly _tag: "Write"; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly _tag: "Zero"; readonly offset: number; readonly length: number }
+
+/** Reads a range of an image. */
+export type Read = (offset: number, length: number) => Effect.Effect<Uint8Array, SourceNotReady>
+
+/** The snapshot can be read at any offset, in another way than that in which the changes come. */
+export interface Samples {
+  readonly _tag: "Samples"
+  readonly read: Read
+  /** The same for what is left of an older revision's snapshot. */
+  readonly older: (revision: RevisionId) => Effect.Effect<Option.Option<Read>, never, Scope.Scope>
+}
+
+/** The whole content can be had once more, from zeros on. */
+export interface Again {
+  readonly _tag: "Again"
+  readonly changes: Stream.Stream<Change, SourceNotReady>
+}
+
+/** For whom a snapshot is taken. */
+export interface SnapshotRequest {
+  /** The revision that is being made; its incomplete metadata is published. */
+  readonly revision: RevisionId
+  /** The repository's directory, where a source may keep notes. */
+  readonly directory: string
+  /** The complete revisions of the repository, oldest first. */
+  readonly complete: ReadonlyArray<RevisionId>
+  /** Revisions that were never completed and have just been removed. */
+  readonly incomplete: ReadonlyArray<RevisionId>
 }
 
 /** A path that can be read at any offset, twice, with the same result. */
@@ -56,5 +115,5 @@ export class Source extends Context.Tag("backy/source/Source")<Source, {
   /** Fails when a snapshot could not be taken now. Makes nothing. */
   readonly check: Effect.Effect<void, SourceNotReady>
   /** Takes a snapshot for the revision that is being made. It is let go with the scope. */
-  readonly snapshot: (revision: RevisionId) => Effect.Effect<Snapshot, SourceNotReady, Scope.Scope>
+  readonly snapshot: (request: SnapshotRequest) => Effect.Effect<Snapshot, SourceNotReady, Scope.Scope>
 }>() {}

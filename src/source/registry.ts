@@ -2,15 +2,33 @@
  * The sources that images can come from, by the `type` in a config: how a config of that type is read, and how the
  * source is made of it. Open: who embeds backy, or a plug-in, provides a longer list.
  */
+import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import { resolve } from "node:path"
-import { FileSource, type SourceConfig, type SourceType, sourceType } from "../domain/SourceConfig.ts"
+import {
+  CephRbdSource,
+  FileSource,
+  FlyingCircusSource,
+  type SourceConfig,
+  type SourceType,
+  sourceType
+} from "../domain/SourceConfig.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
+import * as Consul from "../platform/Consul.ts"
+import type { Process } from "../platform/Process.ts"
+import * as Rbd from "../platform/Rbd.ts"
+import * as CephRbd from "./CephRbdSource.ts"
 import * as File from "./FileSource.ts"
+import * as FlyingCircus from "./FlyingCircusSource.ts"
 import { Source } from "./Source.ts"
+
+/** What sources may work with. */
+export type Services = BlockFile | FileSystem.FileSystem | Process | Rbd.Rbd | Consul.Connector
 
 /** One kind of source. */
 export interface Provider {
@@ -20,7 +38,7 @@ export interface Provider {
   /** What that text is, such as `PATH`. */
   readonly operand: string
   /** Makes the source that a config of this type describes. Touches nothing by itself. */
-  readonly make: (config: SourceConfig) => Effect.Effect<Source["Type"], SourceUnsupported, BlockFile>
+  readonly make: (config: SourceConfig) => Effect.Effect<Source["Type"], SourceUnsupported, Services>
 }
 
 /** This backy has no source of that type. */
@@ -38,7 +56,7 @@ export const provider = <Config extends SourceConfig>(options: {
   readonly type: SourceType<Config>
   readonly operand: string
   readonly parse: (text: string) => Config | undefined
-  readonly make: (config: Config) => Effect.Effect<Source["Type"], SourceUnsupported, BlockFile>
+  readonly make: (config: Config) => Effect.Effect<Source["Type"], SourceUnsupported, Services>
 }): Provider => {
   const { make, type } = options
   return {
@@ -46,6 +64,13 @@ export const provider = <Config extends SourceConfig>(options: {
     make: (config) =>
       type.is(config) ? make(config) : Effect.fail(new SourceUnsupported({ type: config.type, known: [type.type] }))
   }
+}
+
+/** `POOL/IMAGE`, if it is that. */
+const parseImage = (text: string): Rbd.ImageName | undefined => {
+  const [pool, image, ...more] = text.split("/")
+  if (pool === undefined || image === undefined || more.length > 0) return undefined
+  return Rbd.nameProblem(pool) ?? Rbd.nameProblem(image) === undefined ? { pool, image } : undefined
 }
 
 /** The sources that come with backy. A relative file name is against the current directory, as in the ancestor. */
@@ -56,6 +81,37 @@ export const builtIn: ReadonlyArray<Provider> = [
     // absolute: who runs the next backup may be somewhere else
     parse: (text) => ({ type: "file", filename: resolve(text) }),
     make: ({ filename }) => File.make(resolve(filename))
+  }),
+  provider({
+    type: sourceType("ceph-rbd", CephRbdSource),
+    operand: "POOL/IMAGE",
+    parse: (text) => {
+      const image = parseImage(text)
+      return image && { type: "ceph-rbd", ...image }
+    },
+    make: CephRbd.make
+  }),
+  provider({
+    type: sourceType("flyingcircus", FlyingCircusSource),
+    operand: "POOL/IMAGE,VM",
+    parse: (text) => {
+      const comma = text.lastIndexOf(",")
+      const image = parseImage(text.slice(0, comma))
+      const vm = text.slice(comma + 1)
+      // where Consul's own tools look for it, too; as an argument everybody could read it
+      const token = process.env["CONSUL_HTTP_TOKEN"]
+      return comma < 0 || image === undefined || vm === "" ? undefined : {
+        type: "flyingcircus" as const,
+        ...image,
+        vm,
+        ...token === undefined || token === "" ? {} : { consulAclToken: Redacted.make(token) }
+      }
+    },
+    make: (config) =>
+      Effect.flatMap(
+        Effect.flatMap(Consul.Connector, ({ connect }) => connect(Option.fromNullable(config.consulAclToken))),
+        (consul) => FlyingCircus.make(config, consul)
+      )
   })
 ]
 
@@ -74,5 +130,5 @@ export const find = (type: string): Effect.Effect<Provider, SourceUnsupported> =
   })
 
 /** The source that a config describes. */
-export const layer = (config: SourceConfig): Layer.Layer<Source, SourceUnsupported, BlockFile> =>
+export const layer = (config: SourceConfig): Layer.Layer<Source, SourceUnsupported, Services> =>
   Layer.effect(Source, Effect.flatMap(find(config.type), ({ make }) => make(config)))

@@ -251,7 +251,7 @@ export const make = (given: ChunkFile.Tools): Loops => {
     const target = disk.open(request.target, { access: "write", follow: true })
     ChunkFile.withFile(disk, target, (target) => {
       const put = (index: number, content: Uint8Array) => {
-        ChunkFile.writeFully(disk, target, content, index * request.chunkSize)
+        ChunkFile.writeFully(disk, target, content, index * request.chunkSize, request.target)
         written += content.byteLength
       }
       request.indexes.forEach((index, at) => {
@@ -380,7 +380,7 @@ const makeBuffers = () => {
 const ZEROS = Buffer.alloc(64 * 1024)
 
 /** Whether all bytes are zero; gives up at the first piece that is not. */
-const isZero = (bytes: Uint8Array): boolean => {
+export const isZero = (bytes: Uint8Array): boolean => {
   if (bytes.byteLength > 0 && bytes[0] !== 0) return false
   for (let at = 0; at < bytes.byteLength; at += ZEROS.byteLength) {
     const piece = bytes.subarray(at, at + ZEROS.byteLength)

@@ -3,6 +3,7 @@
  * writing it aside and renaming it. Format: docs/format.md.
  */
 import type { Descriptor, Disk } from "../platform/Disk.ts"
+import { errnoError } from "../platform/errno.ts"
 import { temporaryName } from "../platform/temporaryName.ts"
 import { compress, decompress, maxFrameLength } from "./codec.ts"
 import { type Hash, toHex } from "./hash.ts"
@@ -68,10 +69,21 @@ export const readFully = (disk: Disk, descriptor: Descriptor, buffer: Uint8Array
   return done
 }
 
-/** Writes all of `buffer`. */
-export const writeFully = (disk: Disk, descriptor: Descriptor, buffer: Uint8Array, position: number): void => {
+/** Writes all of `buffer`; `path` is for errors. */
+export const writeFully = (
+  disk: Disk,
+  descriptor: Descriptor,
+  buffer: Uint8Array,
+  position: number,
+  path?: string
+): void => {
   let done = 0
-  while (done < buffer.byteLength) done += disk.write(descriptor, buffer.subarray(done), position + done)
+  while (done < buffer.byteLength) {
+    const count = disk.write(descriptor, buffer.subarray(done), position + done)
+    // to try for ever would help nobody
+    if (count === 0) throw errnoError("EIO", "write", path)
+    done += count
+  }
 }
 
 /** A chunk as it was found on disk. `raw` is the file's content where it was read, as evidence. */
@@ -147,7 +159,7 @@ export const writeAside = (tools: Tools, repository: string, hex: string, conten
   const temporary = `${folder}/${temporaryName(`${hex}${SUFFIX}`, unique)}`
   const descriptor = openIn(disk, folder, temporary)
   try {
-    writeFully(disk, descriptor, frame, 0)
+    writeFully(disk, descriptor, frame, 0, temporary)
   } catch (cause) {
     discard(tools, { hex, temporary, descriptor, stored: 0 })
     throw cause

@@ -7,6 +7,7 @@ import * as Logging from "../../src/logging.ts"
 import * as Output from "../../src/operation/Output.ts"
 import * as Progress from "../../src/operation/Progress.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { outside } from "../support/outside.ts"
 import { layerOn, makeDisk, REPOSITORY, setFile } from "../support/World.ts"
 
 /** What a command left behind. */
@@ -47,6 +48,7 @@ export const backy = (machine: MemoryDisk, ...argv: ReadonlyArray<string>): Effe
     const code = yield* Cli.run(argv, ({ verbose }) =>
       Layer.mergeAll(
         layerOn(machine.disk),
+        outside,
         Output.layerMemory(image),
         Layer.succeed(Progress.Progress, { start: () => Effect.void, advance: () => Effect.void }),
         Logging.layer({ file: undefined, verbose, stderr: (line) => err.push(line) })

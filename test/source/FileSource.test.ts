@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fromRandom } from "../../src/domain/RevisionId.ts"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
+import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import * as NodeBlockFile from "../../src/platform/nodeBlockFile.ts"
 import { nodeDisk } from "../../src/platform/nodeDisk.ts"
@@ -13,6 +14,8 @@ import * as Registry from "../../src/source/registry.ts"
 import { Source } from "../../src/source/Source.ts"
 import { type Image, sourceContract } from "../support/contract/Source.contract.ts"
 import { loopDevice, whyNot } from "../support/loopMount.ts"
+import { outside } from "../support/outside.ts"
+import { readableSnapshot } from "../support/readableSnapshot.ts"
 import { setFile } from "../support/World.ts"
 
 const revision = fromRandom(new Uint8Array(16))
@@ -120,7 +123,7 @@ describe("FileSource", () => {
   const onDisk = <A, E>(memory: MemoryDisk.MemoryDisk, effect: Effect.Effect<A, E, Source>, path = PATH) =>
     effect.pipe(Effect.provide(FileSource.layer(path)), Effect.provide(BlockFile.layerDisk(memory.disk)))
   const check = Effect.flatMap(Source, (source) => source.check)
-  const snapshot = Effect.flatMap(Source, (source) => source.snapshot(revision))
+  const snapshot = Effect.flatMap(Source, (source) => readableSnapshot(source, revision))
 
   const refused: ReadonlyArray<readonly [string, string, (memory: MemoryDisk.MemoryDisk) => void]> = [
     ["is missing", "there is no such file", () => undefined],
@@ -188,6 +191,8 @@ describe("the registry of sources", () => {
   const source = (config: { readonly type: string; readonly filename?: string }) =>
     Effect.map(Source, ({ name }) => name).pipe(
       Effect.provide(Registry.layer(config)),
+      Effect.provide(outside),
+      Effect.provide(DiskFileSystem.layer(memory.disk)),
       Effect.provide(BlockFile.layerDisk(memory.disk))
     )
 

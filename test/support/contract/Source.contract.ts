@@ -6,6 +6,7 @@ import { fromRandom } from "../../../src/domain/RevisionId.ts"
 import type { Disk } from "../../../src/platform/Disk.ts"
 import { Source, type SourceChanged, type SourceNotReady } from "../../../src/source/Source.ts"
 import { bytesOf } from "../diskFiles.ts"
+import { readableSnapshot } from "../readableSnapshot.ts"
 
 /** An image that a test may change, and where it can be read. */
 export interface Image {
@@ -32,14 +33,14 @@ export const sourceContract = (
     image: Uint8Array,
     test: (
       image: Image,
-      snapshot: Effect.Effect.Success<ReturnType<Source["Type"]["snapshot"]>>
+      snapshot: Effect.Effect.Success<ReturnType<typeof readableSnapshot>>
     ) => Effect.Effect<void, E | SourceChanged | SourceNotReady>
   ) =>
     use(image, (place) =>
       Effect.scoped(Effect.gen(function*() {
         const source = yield* Source
         yield* source.check
-        yield* test(place, yield* source.snapshot(revision))
+        yield* test(place, yield* readableSnapshot(source, revision))
       })))
 
   describe(`Source: ${name}`, () => {
@@ -93,7 +94,7 @@ export const sourceContract = (
       use(new Uint8Array(0), (image) =>
         Effect.scoped(Effect.gen(function*() {
           if (image.resize === undefined) return
-          const { content, size } = yield* (yield* Source).snapshot(revision)
+          const { content, size } = yield* readableSnapshot(yield* Source, revision)
           assert.strictEqual(size, 0)
           assert.deepStrictEqual(yield* content.dataExtents, [])
           yield* content.unchanged

@@ -1,0 +1,233 @@
+/**
+ * A model of Ceph's images in memory: the twin of `rbd`. Its diffs go through the bytes of the real format, with the
+ * real one's habits and its defect, so that what works here has a reason to work there.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Rbd from "./Rbd.ts"
+import * as RbdDiff from "./RbdDiff.ts"
+
+interface Snapshot extends Rbd.SnapshotInfo {
+  readonly content: Uint8Array
+  isProtected: boolean
+}
+
+type Fail = (code: string, detail: string) => Effect.Effect<never, Rbd.RbdError>
+
+interface Image {
+  content: Uint8Array
+  snapshots: Array<Snapshot>
+}
+
+/** The twin, and what else happens to images. An image is named `pool/image`. */
+export interface MemoryRbd {
+  readonly rbd: Rbd.Rbd["Type"]
+  /** Makes an image of `size` zero bytes. */
+  readonly create: (image: string, size: number) => void
+  readonly write: (image: string, offset: number, bytes: Uint8Array) => void
+  readonly resize: (image: string, size: number) => void
+  readonly snapshot: (image: string, name: string) => void
+  readonly setProtected: (image: string, name: string, isProtected: boolean) => void
+  /** A new image with the content of a snapshot, which is protected from then on. */
+  readonly clone: (image: string, name: string, child: string) => void
+  readonly remove: (image: string) => void
+  /** What is there now, or was at a snapshot; undefined when it is not there. */
+  readonly content: (image: string, name?: string) => Uint8Array | undefined
+  readonly snapshotNames: (image: string) => ReadonlyArray<string>
+  /** `pool/image@snapshot` of each reader that is open. */
+  readonly opened: ReadonlySet<string>
+}
+
+/** Images with objects of `objectSize` bytes. */
+export const make = (objectSize: number): MemoryRbd => {
+  const images = new Map<string, Image>()
+  const opened = new Set<string>()
+  let lastId = 0
+
+  const existing = (name: string): Image => {
+    const image = images.get(name)
+    if (image === undefined) throw new Error(`there is no image ${name}`)
+    return image
+  }
+
+  const resized = (content: Uint8Array, size: number): Uint8Array => {
+    const next = new Uint8Array(size)
+    next.set(content.subarray(0, size))
+    return next
+  }
+
+  const takeSnapshot = (image: Image, name: string) => {
+    const content = Uint8Array.from(image.content)
+    image.snapshots.push({ id: ++lastId, name, size: content.length, isProtected: false, content })
+  }
+
+  /** Runs on an image as `rbd` would: names checked, ENOENT when there is none. */
+  const on = <A>(
+    operation: string,
+    name: Rbd.ImageName,
+    use: (image: Image, fail: Fail) => A | Effect.Effect<A, Rbd.RbdError>,
+    snapshot?: string
+  ): Effect.Effect<A, Rbd.RbdError> =>
+    Effect.zipRight(
+      Rbd.checkNames(operation, name, snapshot),
+      Effect.suspend(() => {
+        const fail: Fail = (code, detail) =>
+          new Rbd.RbdError({ operation, what: Rbd.format(name, snapshot), code, detail })
+        const image = images.get(Rbd.format(name))
+        if (image === undefined) return fail("ENOENT", `error opening image ${name.image}`)
+        const result = use(image, fail)
+        return Effect.isEffect(result) ? result : Effect.succeed(result)
+      })
+    )
+
+  const rbd = Rbd.Rbd.of({
+    info: (name) => on("look at", name, ({ content }) => ({ size: content.length, indexInvalid: false })),
+    snapshots: (name) =>
+      on("list the snapshots of", name, ({ snapshots }) => snapshots.map(({ content: _, ...info }) => info)),
+    createSnapshot: (name, snapshot) =>
+      on("make snapshot", name, (image, fail) =>
+        image.snapshots.some((one) => one.name === snapshot)
+          ? fail("EEXIST", "failed to create snapshot")
+          : takeSnapshot(image, snapshot), snapshot),
+    removeSnapshot: (name, snapshot) =>
+      on("remove snapshot", name, (image, fail) => {
+        const found = image.snapshots.find((one) => one.name === snapshot)
+        if (found === undefined) return fail("ENOENT", "failed to remove snapshot")
+        if (found.isProtected) return fail("EBUSY", `snapshot '${snapshot}' is protected from removal.`)
+        image.snapshots = image.snapshots.filter((one) => one !== found)
+        return
+      }, snapshot),
+    hasWholeObject: Effect.succeed(true),
+    diff: (name, request) =>
+      Stream.unwrap(Effect.zipRight(
+        Rbd.checkNames("read", name, request.from),
+        on("read", name, (image, fail) => {
+          const to = image.snapshots.find((one) => one.name === request.to)
+          const from = image.snapshots.find((one) => one.name === request.from)
+          if (to === undefined) return fail("ENOENT", "error setting snapshot context")
+          if (request.from !== undefined && from === undefined) return fail("ENOENT", "export-diff error")
+          if (from !== undefined && from.id > to.id) return fail("EINVAL", "export-diff error")
+          const header: RbdDiff.Header = {
+            _tag: "Header",
+            ...(request.from === undefined ? {} : { from: request.from }),
+            to: to.name,
+            size: to.size
+          }
+          const between = image.snapshots.filter(({ id }) => from !== undefined && from.id < id && id < to.id)
+          const bytes = RbdDiff.encode([header, ...changes(from, to, between, objectSize, request.wholeObject)])
+          return Stream.fromIterable(bytes).pipe(RbdDiff.decode({ from: request.from, to: request.to }))
+        }, request.to)
+      )),
+    open: (name, snapshot) =>
+      Effect.gen(function*() {
+        const content = yield* on("read samples of", name, (image, fail) =>
+          image.snapshots.find((one) => one.name === snapshot)?.content ?? fail("ENOENT", "no such snapshot"), snapshot)
+        const what = Rbd.format(name, snapshot)
+        yield* Effect.acquireRelease(
+          Effect.sync(() =>
+            opened.add(what)
+          ),
+          () => Effect.sync(() => opened.delete(what))
+        )
+        return {
+          read: (offset, length) =>
+            offset + length > content.length
+              ? new Rbd.RbdError({ operation: "read samples of", what, code: "EINVAL", detail: "behind its end" })
+              : Effect.sync(() => content.slice(offset, offset + length))
+        } satisfies Rbd.Reader
+      }),
+    checkReadable: (name) => on("read samples of", name, () => undefined),
+    closeStale: () => Effect.void,
+    importImage: (name, stream) =>
+      Effect.gen(function*() {
+        yield* Rbd.checkNames("make", name)
+        const what = Rbd.format(name)
+        if (images.has(what)) {
+          return yield* new Rbd.RbdError({ operation: "make", what, code: "EEXIST", detail: "image creation failed" })
+        }
+        const image: Image = { content: new Uint8Array(0), snapshots: [] }
+        images.set(what, image)
+        const pieces: Array<Uint8Array> = []
+        yield* Stream.runForEach(stream, (piece) => Effect.sync(() => void pieces.push(Uint8Array.from(piece))))
+        image.content = Uint8Array.from(Buffer.concat(pieces))
+      }),
+    renameImage: (name, next) =>
+      Effect.zipRight(
+        Rbd.checkNames("rename", { ...name, image: next }),
+        on("rename", name, (image, fail) => {
+          const target = Rbd.format({ ...name, image: next })
+          if (images.has(target)) return fail("EEXIST", "rename error")
+          images.delete(Rbd.format(name))
+          images.set(target, image)
+          return
+        })
+      ),
+    removeImage: (name) =>
+      on("remove", name, (image, fail) => {
+        if (image.snapshots.length > 0) return fail("ENOTEMPTY", "image has snapshots")
+        images.delete(Rbd.format(name))
+        return
+      })
+  })
+
+  return {
+    rbd,
+    opened,
+    create: (name, size) => void images.set(name, { content: new Uint8Array(size), snapshots: [] }),
+    write: (name, offset, bytes) => existing(name).content.set(bytes, offset),
+    resize: (name, size) => {
+      const image = existing(name)
+      image.content = resized(image.content, size)
+    },
+    snapshot: (name, snapshot) => takeSnapshot(existing(name), snapshot),
+    setProtected: (name, snapshot, isProtected) => {
+      for (const one of existing(name).snapshots) if (one.name === snapshot) one.isProtected = isProtected
+    },
+    clone: (name, snapshot, child) => {
+      const found = existing(name).snapshots.find((one) => one.name === snapshot)
+      if (found === undefined) throw new Error(`there is no snapshot ${name}@${snapshot}`)
+      found.isProtected = true
+      images.set(child, { content: Uint8Array.from(found.content), snapshots: [] })
+    },
+    remove: (name) => void images.delete(name),
+    content: (name, snapshot) => {
+      const image = images.get(name)
+      return snapshot === undefined ? image?.content : image?.snapshots.find((one) => one.name === snapshot)?.content
+    },
+    snapshotNames: (name) => images.get(name)?.snapshots.map((one) => one.name) ?? []
+  }
+}
+
+const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0)
+
+/** What Ceph tells of each object that differs: all of it, or the bytes from the first to the last difference. */
+function* changes(
+  from: Snapshot | undefined,
+  to: Snapshot,
+  between: ReadonlyArray<Snapshot>,
+  objectSize: number,
+  wholeObject: boolean
+): Generator<RbdDiff.Event> {
+  const lowest = Math.min(...between.map(({ size }) => size))
+  for (let start = 0; start < to.size; start += objectSize) {
+    const after = to.content.subarray(start, start + objectSize)
+    const before = new Uint8Array(after.length)
+    if (from !== undefined) before.set(from.content.subarray(start, start + after.length))
+    const differs = (at: number) => before[at] !== after[at]
+    let first = 0
+    let last = after.length - 1
+    while (first <= last && !differs(first)) first++
+    while (first <= last && !differs(last)) last--
+    if (first > last) continue
+    // the defect: its index has forgotten objects that a snapshot in between did not have
+    if (wholeObject && start >= lowest && isZero(after)) continue
+    if (wholeObject) {
+      first = 0
+      last = after.length - 1
+    }
+    const bytes = after.subarray(first, last + 1)
+    yield isZero(bytes)
+      ? { _tag: "Zero", offset: start + first, length: bytes.length }
+      : { _tag: "Write", offset: start + first, bytes }
+  }
+}

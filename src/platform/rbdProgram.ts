@@ -1,0 +1,185 @@
+/**
+ * `Rbd` over the program of that name. Arguments are never seen by a shell; names are checked, so that none can be
+ * taken for an option. `CEPH_CONF` and `CEPH_ARGS` reach the program through the environment.
+ */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { constants } from "node:os"
+import type { BlockFile } from "./BlockFile.ts"
+import { Process, ProcessFailed, succeeded } from "./Process.ts"
+import * as Rbd from "./Rbd.ts"
+import * as RbdDiff from "./RbdDiff.ts"
+import * as Readers from "./rbdReader.ts"
+
+/** Time limits. With the cluster down `rbd` itself waits for five minutes or for ever. */
+export interface Limits {
+  /** For questions, and for small changes. */
+  readonly short: Duration.DurationInput
+  /** For what can take long on a large volume: taking and removing snapshots, removing images. */
+  readonly long: Duration.DurationInput
+  /** For a stream that stands still. Finding the next change in a large image without an index takes minutes. */
+  readonly stall: Duration.DurationInput
+}
+
+export const defaultLimits: Limits = { short: "2 minutes", long: "30 minutes", stall: "15 minutes" }
+
+/** Exit codes are errnos; 1 is what the option parser answers. */
+const codeOf = (exitCode: number): string =>
+  exitCode === 1
+    ? "UNKNOWN"
+    : Object.entries(constants.errno).find(([_, number]) => number === exitCode)?.[0] ?? "UNKNOWN"
+
+/** The line that says most: messages of librbd's log carry a date, an empty line may follow. */
+const lastWords = (stderr: string): string => {
+  const lines = stderr.split(/[\r\n]+/).map((line) => line.trim()).filter((line) => line !== "")
+  const own = lines.filter((line) => line.startsWith("rbd: ")).at(-1)?.slice("rbd: ".length)
+  return (own ?? lines.at(-1) ?? "no reason was given").slice(0, 300)
+}
+
+/** What the failure of the program means. */
+export const rbdError = (operation: string, what: string, failed: ProcessFailed): Rbd.RbdError => {
+  const error = (code: string, detail: string) => new Rbd.RbdError({ operation, what, code, detail })
+  switch (failed.reason) {
+    case "exit":
+      return error(codeOf(failed.exitCode ?? 1), lastWords(failed.stderr))
+    case "spawn":
+      return failed.code === "ENOENT"
+        ? error("ENOPKG", `there is no program ${failed.command}; Debian has it in the package ceph-common`)
+        : error(failed.code ?? "UNKNOWN", failed.message)
+    case "timeout":
+      return error("ETIMEDOUT", "the cluster does not answer")
+    default:
+      return error("EIO", failed.message)
+  }
+}
+
+const Truth = Schema.Union(Schema.Boolean, Schema.transformLiterals(["true", true], ["false", false]))
+
+const Info = Schema.parseJson(Schema.Struct({
+  size: Schema.NonNegativeInt,
+  flags: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] })
+}))
+
+const Snapshots = Schema.parseJson(Schema.Array(Schema.Struct({
+  id: Schema.NonNegativeInt,
+  name: Schema.String,
+  size: Schema.NonNegativeInt,
+  protected: Schema.optionalWith(Truth, { default: () => false })
+})))
+
+const make = (limits: Limits) =>
+  Effect.gen(function*() {
+    const process = yield* Process
+    const program = yield* Effect.orDie(Config.withDefault(Config.string("BACKY_RBD"), "rbd"))
+
+    const run = (operation: string, what: string, args: ReadonlyArray<string>, timeout: Duration.DurationInput) =>
+      Effect.flatMap(
+        process.run(program, args, { timeout }),
+        (result) => succeeded(program, args, result)
+      ).pipe(
+        Effect.map(({ stdout }) => new TextDecoder().decode(stdout)),
+        Effect.mapError((failed) => rbdError(operation, what, failed))
+      )
+
+    /** Runs `rbd` on an image or snapshot: the spec is the last argument. */
+    const on = Effect.fnUntraced(function*(
+      operation: string,
+      args: ReadonlyArray<string>,
+      image: Rbd.ImageName,
+      snapshot: string | undefined,
+      timeout: Duration.DurationInput
+    ) {
+      yield* Rbd.checkNames(operation, image, snapshot)
+      const what = Rbd.format(image, snapshot)
+      return yield* run(operation, what, [...args, what], timeout)
+    })
+
+    const decoded = <A>(schema: Schema.Schema<A, string>, operation: string, what: string) => (text: string) =>
+      Effect.mapError(Schema.decode(schema)(text), () =>
+        new Rbd.RbdError({
+          operation,
+          what,
+          code: "EPROTO",
+          detail: "the answer of rbd is not the JSON that was expected"
+        }))
+
+    const info = (image: Rbd.ImageName) =>
+      on("look at", ["info", "--format", "json"], image, undefined, limits.short).pipe(
+        Effect.flatMap(decoded(Info, "look at", Rbd.format(image))),
+        Effect.map(({ flags, size }): Rbd.ImageInfo => ({ size, indexInvalid: flags.length > 0 }))
+      )
+
+    const readers = yield* Readers.make(run, limits.short)
+
+    return Rbd.Rbd.of({
+      info,
+      snapshots: (image) =>
+        on("list the snapshots of", ["snap", "ls", "--format", "json"], image, undefined, limits.short).pipe(
+          Effect.flatMap(decoded(Snapshots, "list the snapshots of", Rbd.format(image))),
+          Effect.map((all) =>
+            all.map(({ id, name, protected: isProtected, size }) => ({ id, name, size, isProtected }))
+              .sort((a, b) => a.id - b.id)
+          )
+        ),
+      createSnapshot: (image, name) =>
+        Effect.asVoid(on("make snapshot", ["snap", "create", "--no-progress"], image, name, limits.long)),
+      removeSnapshot: (image, name) =>
+        Effect.asVoid(on("remove snapshot", ["snap", "rm", "--no-progress"], image, name, limits.long)),
+      hasWholeObject: Effect.map(
+        run("ask for the options of", "rbd export-diff", ["help", "export-diff"], limits.short),
+        (help) => help.includes("--whole-object")
+      ),
+      diff: (image, { from, to, wholeObject }) => {
+        const what = Rbd.format(image, to)
+        const args = [
+          "export-diff",
+          "--no-progress",
+          ...(from === undefined ? [] : ["--from-snap", from]),
+          ...(wholeObject ? ["--whole-object"] : []),
+          what,
+          "-"
+        ]
+        const bytes = process.stream(program, args).pipe(
+          Stream.mapError((failed) => rbdError("read", what, failed)),
+          Stream.timeoutFail(
+            () =>
+              new Rbd.RbdError({ operation: "read", what, code: "ETIMEDOUT", detail: "the cluster does not answer" }),
+            limits.stall
+          )
+        )
+        return Stream.unwrap(Effect.as(Rbd.checkNames("read", image, from, to), RbdDiff.decode({ from, to })(bytes)))
+      },
+      open: (image, snapshot) =>
+        Effect.zipRight(Rbd.checkNames("read", image, snapshot), readers.open(image, snapshot)),
+      checkReadable: (image) => Effect.zipRight(Rbd.checkNames("read", image), readers.checkReadable(image)),
+      closeStale: readers.closeStale,
+      importImage: (image, content) =>
+        Effect.gen(function*() {
+          yield* Rbd.checkNames("make", image)
+          const what = Rbd.format(image)
+          const args = ["import", "--no-progress", "-", what]
+          yield* process.run(program, args, { input: content }).pipe(
+            Effect.flatMap((result) => succeeded(program, args, result)),
+            Effect.mapError((error) => error instanceof ProcessFailed ? rbdError("make", what, error) : error)
+          )
+        }),
+      renameImage: (image, name) =>
+        Effect.gen(function*() {
+          yield* Rbd.checkNames("rename", { ...image, image: name })
+          yield* Rbd.checkNames("rename", image)
+          const what = Rbd.format(image)
+          yield* run("rename", what, ["rename", what, Rbd.format({ ...image, image: name })], limits.short)
+        }),
+      removeImage: (image) => Effect.asVoid(on("remove", ["rm", "--no-progress"], image, undefined, limits.long))
+    })
+  })
+
+/** The program named by `BACKY_RBD`, or `rbd`. */
+export const layer = (
+  limits: Limits = defaultLimits
+): Layer.Layer<Rbd.Rbd, never, Process | FileSystem.FileSystem | BlockFile> => Layer.effect(Rbd.Rbd, make(limits))

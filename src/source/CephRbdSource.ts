@@ -1,0 +1,175 @@
+/**
+ * An RBD image in Ceph: a snapshot for each revision, of which the newest is kept as the start of the next increment.
+ */
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { RevisionId } from "../domain/RevisionId.ts"
+import { BlockFile } from "../platform/BlockFile.ts"
+import * as Rbd from "../platform/Rbd.ts"
+import { released } from "../platform/released.ts"
+import * as Notes from "./snapshotNotes.ts"
+import { type Change, type Changes, type Snapshot, type SnapshotRequest, Source, SourceNotReady } from "./Source.ts"
+
+/** What a job says of its image. */
+export interface Settings extends Rbd.ImageName {
+  /** Every backup reads everything, and no snapshot is kept in between. */
+  readonly fullAlways?: boolean
+}
+
+/** Takes the snapshot of that name, in whatever way. */
+export type Take = (image: Rbd.ImageName, name: string) => Effect.Effect<void, Rbd.RbdError, Rbd.Rbd>
+
+/** What the source needs. */
+export type Services = Rbd.Rbd | BlockFile | FileSystem.FileSystem
+
+/** How long a failed backup tries to take its snapshot away again; what it cannot, the next one does. */
+const TIDY_LIMIT = Duration.minutes(2)
+
+const PREFIX = "backy-"
+
+/** The snapshot of a revision. */
+export const nameOf = (revision: RevisionId): string => `${PREFIX}${revision}`
+
+const plain: Take = (image, name) => Effect.flatMap(Rbd.Rbd, (rbd) => rbd.createSnapshot(image, name))
+
+/**
+ * Whether whole objects may be asked for between two snapshots. Ceph then answers from its index, and that has
+ * forgotten whatever a snapshot in between was too small to have: the diff would lack what was dropped there.
+ */
+export const mayAskWholeObjects = (
+  snapshots: ReadonlyArray<Rbd.SnapshotInfo>,
+  from: Rbd.SnapshotInfo,
+  to: Rbd.SnapshotInfo
+): boolean => snapshots.every(({ id, size }) => id <= from.id || id >= to.id || size >= Math.min(from.size, to.size))
+
+/** The source for an image. `take` is how snapshots of it are taken; otherwise `rbd snap create`. */
+export const make = (settings: Settings, take: Take = plain): Effect.Effect<Source["Type"], never, Services> =>
+  Effect.gen(function*() {
+    const context = yield* Effect.context<Services>()
+    const rbd = yield* Rbd.Rbd
+    const image: Rbd.ImageName = { pool: settings.pool, image: settings.image }
+    const source = Rbd.format(image)
+    const provided = Effect.provide(context)
+    const notReady = (error: { readonly message: string }) => new SourceNotReady({ source, reason: error.message })
+    const refined = <A, R>(effect: Effect.Effect<A, Rbd.RbdError, R>) => Effect.mapError(effect, notReady)
+
+    const check = Effect.gen(function*() {
+      yield* Effect.mapError(
+        rbd.info(image),
+        (error) =>
+          error.code === "ENOENT" ? new SourceNotReady({ source, reason: "there is no such image" }) : notReady(error)
+      )
+      yield* refined(rbd.checkReadable(image))
+    })
+
+    /** Removes snapshots of ours, as many as can be: one that is protected or busy does not stop the others. */
+    const removeAll = (directory: string, names: Iterable<string>) =>
+      Effect.forEach(names, (name) =>
+        rbd.removeSnapshot(image, name).pipe(
+          Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void),
+          Effect.zipRight(Notes.remove(directory, Rbd.format(image, name))),
+          Effect.catchAll((error) => Effect.logWarning(`left snapshot ${Rbd.format(image, name)}: ${error.message}`))
+        ), { discard: true })
+
+    /** After a revision was published: only its own snapshot is still of use, and notes only of what there is. */
+    const settle = (directory: string, ours: ReadonlySet<string>, kept: string | undefined) =>
+      Effect.gen(function*() {
+        const present = new Set((yield* rbd.snapshots(image)).map(({ name }) => name))
+        yield* removeAll(directory, [...present].filter((name) => ours.has(name) && name !== kept))
+        for (const name of ours) if (!present.has(name)) yield* Notes.remove(directory, Rbd.format(image, name))
+      }).pipe(Effect.catchAll((error) => Effect.logWarning(`older snapshots are left: ${error.message}`)))
+
+    const snapshot = Effect.fnUntraced(function*(request: SnapshotRequest) {
+      const { directory } = request
+      const name = nameOf(request.revision)
+      const noted = yield* Effect.mapError(Notes.read(directory), notReady)
+      const ours = new Set([
+        ...noted.flatMap((line) => line.startsWith(`${source}@`) ? [line.slice(source.length + 1)] : []),
+        ...[...request.complete, ...request.incomplete].map(nameOf)
+      ])
+      const isOurs = (one: string) => ours.has(one)
+      yield* rbd.closeStale(image, isOurs)
+
+      // of runs that never became a revision
+      const ofRevisions = new Set(request.complete.map(nameOf))
+      const before = yield* refined(rbd.snapshots(image))
+      yield* removeAll(
+        directory,
+        before.map((one) => one.name).filter((one) => isOurs(one) && !ofRevisions.has(one))
+      )
+      let isPublished = false
+      const keepsNone = settings.fullAlways === true
+      // before the snapshot is made, so that nothing can come between making it and this
+      yield* Effect.addFinalizer(() =>
+        provided(released(
+          isPublished
+            ? settle(directory, new Set([...ours, name]), keepsNone ? undefined : name)
+            : Effect.asVoid(Effect.timeoutOption(removeAll(directory, [name]), TIDY_LIMIT))
+        ))
+      )
+      yield* Effect.mapError(Notes.add(directory, Rbd.format(image, name)), notReady)
+      yield* refined(take(image, name))
+
+      const all = yield* refined(rbd.snapshots(image))
+      const to = all.find((one) => one.name === name)
+      if (to === undefined) {
+        return yield* new SourceNotReady({ source, reason: `snapshot ${name} is gone right after it was made` })
+      }
+
+      const scope = yield* Effect.scope
+      const reader = yield* Effect.cached(Scope.extend(refined(rbd.open(image, name)), scope))
+      const content: Changes = {
+        _tag: "Changes",
+        since: (bases) => provided(since(to, keepsNone ? [] : bases)),
+        second: {
+          _tag: "Samples",
+          read: (offset, length) => Effect.flatMap(reader, ({ read }) => refined(read(offset, length))),
+          older: (revision) =>
+            Effect.map(
+              Effect.option(rbd.open(image, nameOf(revision))),
+              (opened) =>
+                Option.map(opened, ({ read }) => (offset: number, length: number) => refined(read(offset, length)))
+            )
+        }
+      }
+      return {
+        size: to.size,
+        content,
+        published: Effect.sync(() => {
+          isPublished = true
+        })
+      } satisfies Snapshot
+    }, (effect) => effect.pipe(provided))
+
+    /** From the newest base whose snapshot there still is. */
+    const since = Effect.fnUntraced(function*(to: Rbd.SnapshotInfo, bases: ReadonlyArray<RevisionId>) {
+      const all = yield* refined(rbd.snapshots(image))
+      for (const base of bases) {
+        const from = all.find((one) => one.name === nameOf(base) && one.id < to.id)
+        if (from === undefined) continue
+        const wholeObject = mayAskWholeObjects(all, from, to) &&
+          !(yield* refined(rbd.info(image))).indexInvalid &&
+          (yield* refined(rbd.hasWholeObject))
+        return { base, changes: changes({ from: from.name, to: to.name, wholeObject }, to.size) }
+      }
+      return { base: undefined, changes: changes({ from: undefined, to: to.name, wholeObject: false }, to.size) }
+    })
+
+    const changes = (request: Rbd.DiffRequest, size: number): Stream.Stream<Change, SourceNotReady> =>
+      rbd.diff(image, request).pipe(
+        Stream.mapError(notReady),
+        Stream.mapConcatEffect((event) => {
+          if (event._tag !== "Header") return Effect.succeed([event])
+          return event.size === size ? Effect.succeed([]) : new SourceNotReady({
+            source,
+            reason: `the diff is of an image of ${event.size} bytes, snapshot ${request.to} has ${size}`
+          })
+        })
+      )
+
+    return Source.of({ name: source, check, snapshot })
+  })

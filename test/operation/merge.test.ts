@@ -1,0 +1,133 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Stream from "effect/Stream"
+import * as ChunkMap from "../../src/domain/ChunkMap.ts"
+import { MAX_OPEN, merge } from "../../src/operation/merge.ts"
+import type { Change } from "../../src/source/Source.ts"
+import { portable, toHex } from "../../src/store/hash.ts"
+
+const CHUNK = 512
+const CHUNKS = 40
+
+/** Chunks in memory, and what was asked of them. */
+const makeStore = () => {
+  const chunks = new Map<string, Uint8Array>()
+  const asked = { loads: 0, keeps: 0 }
+  const keep = (content: Uint8Array) => {
+    const id = portable(content)
+    chunks.set(toHex(id), Uint8Array.from(content))
+    return id
+  }
+  const contentOf = (map: ChunkMap.ChunkMap, index: number) =>
+    chunks.get(ChunkMap.idAt(map, index) ?? "") ?? new Uint8Array(ChunkMap.chunkLength(map, index))
+  return {
+    asked,
+    contentOf,
+    image: (map: ChunkMap.ChunkMap) =>
+      Uint8Array.from(Buffer.concat(Array.from({ length: ChunkMap.count(map) }, (_, index) => contentOf(map, index)))),
+    mapOf: (image: Uint8Array) => {
+      const map = ChunkMap.empty(image.length, CHUNK)
+      for (let index = 0; index < ChunkMap.count(map); index++) {
+        const content = image.subarray(index * CHUNK, (index + 1) * CHUNK)
+        if (content.some((byte) => byte !== 0)) ChunkMap.setIds(map, index, keep(content))
+      }
+      return map
+    },
+    run: (map: ChunkMap.ChunkMap, changes: ReadonlyArray<Change>) =>
+      merge({
+        map,
+        changes: Stream.fromIterable(changes),
+        known: new Map(),
+        load: (index) =>
+          Effect.sync(() => {
+            asked.loads++
+            return contentOf(map, index)
+          }),
+        keep: (_, content) =>
+          Effect.sync(() => {
+            asked.keeps++
+            assert.isTrue(content.some((byte) => byte !== 0), "all zeros are not kept")
+            return keep(content)
+          }),
+        parallelism: 4
+      })
+  }
+}
+
+const SIZE = CHUNKS * CHUNK - 100
+
+const change: FastCheck.Arbitrary<Change> = FastCheck.record({
+  offset: FastCheck.integer({ min: 0, max: SIZE - 1 }),
+  length: FastCheck.oneof(FastCheck.integer({ min: 1, max: 50 }), FastCheck.integer({ min: 1, max: 5 * CHUNK })),
+  byte: FastCheck.integer({ min: 0, max: 3 }),
+  zero: FastCheck.boolean()
+}).map(({ byte, length: wanted, offset, zero }): Change => {
+  const length = Math.min(wanted, SIZE - offset)
+  return zero ? { _tag: "Zero", offset, length } : { _tag: "Write", offset, bytes: new Uint8Array(length).fill(byte) }
+})
+
+describe("merging changes", () => {
+  it.effect.prop("makes of a base what the changes say, in whatever order and of whatever length they come", [
+    FastCheck.array(FastCheck.integer({ min: 0, max: 2 }), { minLength: CHUNKS, maxLength: CHUNKS }),
+    FastCheck.array(change, { maxLength: 80 })
+  ], ([fill, changes]) => {
+    const expected = new Uint8Array(SIZE)
+    fill.forEach((byte, index) => expected.fill(byte, index * CHUNK, (index + 1) * CHUNK))
+    const store = makeStore()
+    const map = store.mapOf(expected)
+    const before = ChunkMap.encode(map)
+    for (const one of changes) {
+      if (one._tag === "Zero") expected.fill(0, one.offset, one.offset + one.length)
+      else expected.set(one.bytes, one.offset)
+    }
+    return Effect.map(store.run(map, changes), (touched) => {
+      assert.isTrue(Buffer.compare(store.image(map), expected) === 0)
+      const unchanged = ChunkMap.decode(before)
+      assert.strictEqual(unchanged._tag, "Right")
+      for (let index = 0; unchanged._tag === "Right" && index < CHUNKS; index++) {
+        if (touched.has(index)) continue
+        assert.strictEqual(ChunkMap.idAt(map, index), ChunkMap.idAt(unchanged.right, index))
+      }
+    })
+  }, { fastCheck: { numRuns: 40 } })
+
+  it.effect("does not read what is overwritten, though it comes in pieces", () =>
+    Effect.gen(function*() {
+      const store = makeStore()
+      const map = store.mapOf(new Uint8Array(SIZE).fill(1))
+      const pieces = Array.from({ length: SIZE / 4 }, (_, at): Change => ({
+        _tag: "Write",
+        offset: at * 4,
+        bytes: new Uint8Array(4).fill(2)
+      }))
+      yield* store.run(map, pieces)
+      assert.deepStrictEqual(store.asked, { loads: 0, keeps: CHUNKS })
+    }))
+
+  it.effect("makes holes of zeros without touching the store", () =>
+    Effect.gen(function*() {
+      const store = makeStore()
+      const map = store.mapOf(new Uint8Array(SIZE).fill(1))
+      yield* store.run(map, [{ _tag: "Zero", offset: 0, length: SIZE }])
+      assert.deepStrictEqual(store.asked, { loads: 0, keeps: 0 })
+      assert.deepStrictEqual([...ChunkMap.distinctIds(map)], [])
+    }))
+
+  it.effect("patches a chunk that it let go again from its new content", () =>
+    Effect.gen(function*() {
+      const store = makeStore()
+      const map = store.mapOf(new Uint8Array(SIZE).fill(1))
+      const round = (byte: number, at: number) =>
+        Array.from({ length: MAX_OPEN + 4 }, (_, index): Change => ({
+          _tag: "Write",
+          offset: index * CHUNK + at,
+          bytes: Uint8Array.of(byte)
+        }))
+      yield* store.run(map, [...round(7, 0), ...round(8, 1)])
+      const image = store.image(map)
+      for (let index = 0; index < MAX_OPEN + 4; index++) {
+        assert.deepStrictEqual([...image.subarray(index * CHUNK, index * CHUNK + 3)], [7, 8, 1])
+      }
+    }))
+})

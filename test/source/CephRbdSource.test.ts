@@ -1,0 +1,223 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import { RbdError } from "../../src/platform/Rbd.ts"
+import { Repository } from "../../src/repository/Repository.ts"
+import { mayAskWholeObjects, nameOf } from "../../src/source/CephRbdSource.ts"
+import * as CephWorld from "../support/CephWorld.ts"
+import { bytesOf, listOf } from "../support/diskFiles.ts"
+import * as World from "../support/World.ts"
+
+const { IMAGE } = CephWorld
+const { CHUNK } = World
+
+/** A backup on the next day: the order of revisions is that of their dates. */
+const backup = Effect.zipRight(TestClock.adjust("1 day"), World.backup())
+
+const busy = (what: string) => new RbdError({ operation: "remove snapshot", what, code: "EBUSY", detail: "in use" })
+const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes)
+
+describe("ceph-rbd source", () => {
+  it.effect.prop(
+    "backs up increments that restore to their snapshots, whatever was written, discarded and resized",
+    [
+      FastCheck.array(
+        FastCheck.array(
+          FastCheck.oneof(
+            {
+              weight: 4,
+              arbitrary: FastCheck.record({
+                kind: FastCheck.constant("write" as const),
+                at: FastCheck.nat({ max: 14 * CHUNK }),
+                length: FastCheck.integer({ min: 1, max: 3 * CHUNK }),
+                byte: FastCheck.integer({ min: 0, max: 3 })
+              })
+            },
+            FastCheck.record({
+              kind: FastCheck.constant("resize" as const),
+              size: FastCheck.integer({ min: 0, max: 14 * CHUNK })
+            }),
+            FastCheck.record({ kind: FastCheck.constant("snapshot" as const) })
+          ),
+          { maxLength: 5 }
+        ),
+        { minLength: 2, maxLength: 4 }
+      ),
+      FastCheck.constantFrom(CHUNK, CHUNK / 2, 3 * CHUNK, 1000)
+    ],
+    ([rounds, objectSize]) => {
+      const world = CephWorld.make({ objectSize, size: 10 * CHUNK })
+      let others = 0
+      return world.run(Effect.gen(function*() {
+        const expected: Array<readonly [string, Uint8Array]> = []
+        for (const round of rounds) {
+          for (const step of round) {
+            const size = world.ceph.content(IMAGE)?.length ?? 0
+            if (step.kind === "resize") world.ceph.resize(IMAGE, step.size)
+            else if (step.kind === "snapshot") world.ceph.snapshot(IMAGE, `other-${++others}`)
+            else if (step.at < size) {
+              const length = Math.min(step.length, size - step.at)
+              world.ceph.write(IMAGE, step.at, new Uint8Array(length).fill(step.byte))
+            }
+          }
+          const before = expected.length
+          const { base, revision } = yield* backup
+          expected.push([revision.id, Uint8Array.from(world.ceph.content(IMAGE) ?? [])])
+          assert.strictEqual(base, expected[before - 1]?.[0])
+        }
+        for (const [id, content] of expected) {
+          assert.isTrue(Buffer.compare(yield* World.restored(id), content) === 0, id)
+        }
+      }))
+    },
+    { fastCheck: { numRuns: 25 } }
+  )
+
+  it.effect("keeps one snapshot of its own, and leaves those of others alone", () => {
+    const world = CephWorld.make()
+    return world.run(Effect.gen(function*() {
+      world.ceph.snapshot(IMAGE, "backy-2222222222222222222222")
+      world.ceph.snapshot(IMAGE, "by-hand")
+      const others = ["backy-2222222222222222222222", "by-hand"]
+      const first = yield* backup
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [...others, nameOf(first.revision.id)])
+      const second = yield* backup
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [...others, nameOf(second.revision.id)])
+      assert.strictEqual(
+        text(bytesOf(world.memory.disk, `${World.REPOSITORY}/snapshots`)),
+        `rbd/vm@${nameOf(second.revision.id)}\n`
+      )
+      assert.strictEqual(world.ceph.opened.size, 0)
+    }))
+  })
+
+  it.effect("keeps the base, and takes away what it made, when the diff breaks off", () => {
+    let broken = false
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        diff: (image, request) =>
+          broken
+            ? Stream.concat(
+              Stream.take(rbd.diff(image, request), 1),
+              Stream.fail(new RbdError({ operation: "read", what: IMAGE, code: "EIO", detail: "killed" }))
+            )
+            : rbd.diff(image, request)
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      const first = yield* backup
+      world.ceph.write(IMAGE, 5, Uint8Array.of(1))
+      broken = true
+      const error = yield* Effect.flip(backup)
+      assert.match(error.message, /cannot back up rbd\/vm: cannot read rbd\/vm: killed/)
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(first.revision.id)])
+      const { history } = yield* Repository
+      assert.strictEqual((yield* history).complete.length, 1)
+      assert.strictEqual((yield* history).incomplete.length, 0)
+      broken = false
+      assert.strictEqual((yield* backup).base, first.revision.id)
+    }))
+  })
+
+  it.effect("removes the other old snapshots when one of them is protected or busy", () => {
+    let stuck = ""
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        removeSnapshot: (image, name) => name === stuck ? Effect.fail(busy(name)) : rbd.removeSnapshot(image, name)
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      const first = nameOf((yield* backup).revision.id)
+      world.ceph.setProtected(IMAGE, first, true)
+      const second = nameOf((yield* backup).revision.id)
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [first, second])
+      stuck = second
+      const third = nameOf((yield* backup).revision.id)
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [first, second, third])
+      world.ceph.setProtected(IMAGE, first, false)
+      stuck = ""
+      const fourth = nameOf((yield* backup).revision.id)
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [fourth])
+    }))
+  })
+
+  it.effect("finds its snapshots again after a kill and after a forget", () => {
+    let dead = false
+    const reading = Deferred.unsafeMake<void>(FiberId.none)
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        diff: (image, request) =>
+          dead
+            ? Stream.concat(Stream.drain(Stream.fromEffect(Deferred.succeed(reading, undefined))), Stream.never)
+            : rbd.diff(image, request),
+        removeSnapshot: (image, name) => dead ? Effect.fail(busy(name)) : rbd.removeSnapshot(image, name)
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      const first = yield* backup
+      dead = true
+      const killed = yield* Effect.fork(backup)
+      yield* Deferred.await(reading)
+      yield* Fiber.interrupt(killed)
+      assert.strictEqual(world.ceph.snapshotNames(IMAGE).length, 2)
+      dead = false
+      const { remove } = yield* Repository
+      yield* remove(first.revision.id)
+      const last = yield* backup
+      assert.isUndefined(last.base)
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(last.revision.id)])
+    }))
+  })
+
+  it.effect("builds on the newest older revision whose snapshot is still there, or reads everything", () => {
+    const world = CephWorld.make()
+    return world.run(Effect.gen(function*() {
+      const first = yield* backup
+      world.ceph.setProtected(IMAGE, nameOf(first.revision.id), true)
+      world.ceph.write(IMAGE, CHUNK, Uint8Array.of(1))
+      const second = yield* backup
+      yield* Effect.ignore(world.ceph.rbd.removeSnapshot({ pool: "rbd", image: "vm" }, nameOf(second.revision.id)))
+      world.ceph.write(IMAGE, 2 * CHUNK, Uint8Array.of(2))
+      const third = yield* backup
+      assert.strictEqual(third.base, first.revision.id)
+      const content = world.ceph.content(IMAGE) ?? new Uint8Array(0)
+      assert.isTrue(Buffer.compare(yield* World.restored(third.revision.id), content) === 0)
+    }))
+  })
+
+  it.effect("reads everything each time and keeps no snapshot with full-always", () => {
+    const world = CephWorld.make({ fullAlways: true })
+    return world.run(Effect.gen(function*() {
+      yield* backup
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [])
+      assert.isUndefined((yield* backup).base)
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [])
+    }))
+  })
+
+  it.effect("makes nothing when the image is missing", () => {
+    const world = CephWorld.make()
+    return world.run(Effect.gen(function*() {
+      world.ceph.remove(IMAGE)
+      assert.strictEqual((yield* Effect.flip(backup)).message, "cannot back up rbd/vm: there is no such image")
+      assert.notInclude(listOf(world.memory.disk, World.REPOSITORY), "snapshots")
+    }))
+  })
+
+  it("asks for whole objects only when no snapshot in between was smaller", () => {
+    const snap = (id: number, size: number) => ({ id, size, name: `${id}`, isProtected: false })
+    const [one, two, four] = [snap(1, 10), snap(2, 5), snap(4, 8)] as const
+    assert.isTrue(mayAskWholeObjects([one, four], one, four))
+    assert.isFalse(mayAskWholeObjects([one, two, four], one, four))
+    assert.isTrue(mayAskWholeObjects([one, snap(3, 8), four], one, four))
+    assert.isTrue(mayAskWholeObjects([one, two, four], two, four))
+  })
+})

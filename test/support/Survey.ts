@@ -1,0 +1,146 @@
+/**
+ * What lies in a repository, read without the code under test as far as that is possible: chunks are looked up, decoded
+ * and hashed here, nothing is locked, nothing is written. The oracle of the simulations.
+ */
+import * as Either from "effect/Either"
+import * as Zlib from "node:zlib"
+import * as ChunkMap from "../../src/domain/ChunkMap.ts"
+import * as Revision from "../../src/domain/Revision.ts"
+import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { isTemporary } from "../../src/platform/temporaryName.ts"
+import * as Hash from "../../src/store/hash.ts"
+import { REPOSITORY } from "./World.ts"
+
+/** One revision with its content: the image's bytes, and which of its chunks are not what their names say. */
+export interface Surveyed {
+  readonly revision: Revision.Revision
+  /** Bytes of the image, zeros where chunks are bad; `undefined` without a readable map. */
+  readonly image: Uint8Array | undefined
+  /** Names of missing and damaged chunks. */
+  readonly bad: ReadonlyArray<string>
+  /** All chunks it names. */
+  readonly names: ReadonlyArray<string>
+}
+
+export interface Survey {
+  readonly complete: ReadonlyMap<string, Surveyed>
+  readonly incomplete: ReadonlyArray<string>
+  /** `.rev` files that cannot be read. */
+  readonly broken: ReadonlyArray<string>
+  /** Maps without a `.rev`. */
+  readonly orphans: ReadonlyArray<string>
+  /** Temporary files anywhere below the repository. */
+  readonly temporary: ReadonlyArray<string>
+  /** Names of all chunk files. */
+  readonly chunks: ReadonlySet<string>
+}
+
+const { hash } = Hash.load()
+
+/** Decoding is the dear part, and simulated states share most of their files. */
+const remembered = <A>(make: (bytes: Uint8Array) => A): (bytes: Uint8Array) => A => {
+  const known = new Map<string, A>()
+  return (bytes) => {
+    const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
+    let value = known.get(key)
+    if (value === undefined) {
+      value = make(bytes)
+      if (known.size > 20_000) known.clear()
+      known.set(key, value)
+    }
+    return value
+  }
+}
+
+const decodeRevision = remembered((bytes) => Revision.decodeYaml(new TextDecoder().decode(bytes)))
+const decodeMap = remembered((bytes) => ({ digest: Hash.toHex(hash(bytes)), map: ChunkMap.decode(bytes) }))
+
+/** The content of a chunk file with the name that it deserves, if it is one. */
+const decodeChunk = remembered((bytes): { readonly content: Uint8Array; readonly name: string } | undefined => {
+  try {
+    const content = Zlib.zstdDecompressSync(bytes, { maxOutputLength: 1 << 20 })
+    return { content, name: Hash.toHex(hash(content)) }
+  } catch {
+    return undefined
+  }
+})
+
+/** Files below a directory, as paths; links and other things are not followed. */
+const filesBelow = ({ disk }: MemoryDisk, directory: string): Array<string> =>
+  disk.list(directory).flatMap((name) => {
+    const path = `${directory}/${name}`
+    return disk.lstat(path).kind === "directory" ? filesBelow({ disk } as MemoryDisk, path) : [path]
+  })
+
+const CHUNK_PATH = /\/chunks\/([0-9a-f]{2})\/([0-9a-f]{64})\.chunk\.zst$/
+
+/** Reads all. `memory` counts the calls, but nothing is changed. */
+export const take = (memory: MemoryDisk, directory = REPOSITORY): Survey => {
+  const files = filesBelow(memory, directory)
+  const here = files.filter((path) => !path.slice(directory.length + 1).includes("/"))
+    .map((path) => path.slice(directory.length + 1))
+  const chunks = new Map<string, string>()
+  for (const path of files) {
+    const [, folder, name] = CHUNK_PATH.exec(path) ?? []
+    if (name !== undefined && name.slice(0, 2) === folder) chunks.set(name, path)
+  }
+
+  const contentOf = (map: ChunkMap.ChunkMap) => {
+    const image = new Uint8Array(map.size)
+    const bad = new Set<string>()
+    const names = new Set<string>()
+    for (let index = 0; index < ChunkMap.count(map); index++) {
+      const id = ChunkMap.idAt(map, index)
+      if (id === undefined) continue
+      names.add(id)
+      const path = chunks.get(id)
+      const chunk = path === undefined ? undefined : decodeChunk(memory.bytesAt(path))
+      if (chunk?.name === id && chunk.content.length === ChunkMap.chunkLength(map, index)) {
+        image.set(chunk.content, index * map.chunkSize)
+      } else {
+        bad.add(id)
+      }
+    }
+    return { image, bad: [...bad], names: [...names] }
+  }
+
+  const complete = new Map<string, Surveyed>()
+  const incomplete: Array<string> = []
+  const broken: Array<string> = []
+  for (const name of here.filter((name) => /^[^.]+\.rev$/.test(name))) {
+    const id = name.slice(0, -".rev".length)
+    const decoded = decodeRevision(memory.bytesAt(`${directory}/${name}`))
+    if (Either.isLeft(decoded) || decoded.right.id !== id) broken.push(id)
+    else if (!decoded.right.isComplete) incomplete.push(id)
+    else {
+      const revision = decoded.right
+      const read = here.includes(id) ? decodeMap(memory.bytesAt(`${directory}/${id}`)) : undefined
+      const usable = read !== undefined && Either.isRight(read.map) && read.digest === revision.mapDigest &&
+        read.map.right.size === revision.size
+      complete.set(id, {
+        revision,
+        ...(usable && Either.isRight(read.map)
+          ? contentOf(read.map.right)
+          : { image: undefined, bad: [], names: [] })
+      })
+    }
+  }
+  return {
+    complete,
+    incomplete,
+    broken,
+    orphans: here.filter((name) => Revision.isRevisionId(name) && !here.includes(`${name}.rev`)),
+    temporary: files.filter((path) => isTemporary(path.slice(path.lastIndexOf("/") + 1))),
+    chunks: new Set(chunks.keys())
+  }
+}
+
+/** The newest complete revision that is trusted. */
+export const newestTrusted = (survey: Survey): Surveyed | undefined => {
+  const sorted = Revision.history(Array.from(survey.complete.values(), ({ revision }) => revision))
+  const newest = sorted.findLast((revision) => revision.isTrusted)
+  return newest === undefined ? undefined : survey.complete.get(newest.id)
+}
+
+/** Whether a revision can be restored to exactly its image. */
+export const isWhole = ({ bad, image }: Surveyed): boolean => image !== undefined && bad.length === 0

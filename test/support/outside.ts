@@ -1,0 +1,16 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Consul from "../../src/platform/Consul.ts"
+import * as MemoryRbd from "../../src/platform/MemoryRbd.ts"
+import * as Process from "../../src/platform/Process.ts"
+import { Rbd } from "../../src/platform/Rbd.ts"
+
+/** The world outside of the machine, empty: no images, no keys, no programs. */
+export const outside = Layer.mergeAll(
+  Layer.sync(Rbd, () => MemoryRbd.make(4096).rbd),
+  Layer.sync(Consul.Connector, () => {
+    const keys = new Map<string, string>()
+    return { connect: () => Effect.sync(() => Consul.makeMemory(keys)) }
+  }),
+  Process.layerMemory({})
+)

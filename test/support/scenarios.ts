@@ -1,0 +1,370 @@
+/**
+ * Small repositories and what is done to them: the cases of the simulations with power loss and faults. To add an
+ * operation (upgrade, when it is there) is to add an entry.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { backup as backupOperation } from "../../src/operation/backup.ts"
+import { distrust } from "../../src/operation/distrust.ts"
+import { expire } from "../../src/operation/expire.ts"
+import { forget } from "../../src/operation/forget.ts"
+import * as Output from "../../src/operation/Output.ts"
+import { purge as purgeOperation } from "../../src/operation/purge.ts"
+import { deleteReport, listReports } from "../../src/operation/reports.ts"
+import { restore as restoreOperation } from "../../src/operation/restore.ts"
+import { tags } from "../../src/operation/tags.ts"
+import { verify } from "../../src/operation/verify.ts"
+import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { BLOCK, type Machine, type Services } from "./Machine.ts"
+import { START } from "./Simulation.ts"
+import * as Survey from "./Survey.ts"
+import { IMAGE, makeDisk, REPOSITORY, schedule, setFile } from "./World.ts"
+
+const wait = Duration.zero
+
+/** Operations with the options that the scenarios use. */
+export const backup = backupOperation({ tags: ["daily"], schedule, force: false, wait })
+export const purge = purgeOperation({ dryRun: false, wait })
+export const verifyAll = verify({ revisions: "all", wait })
+export const expireAll = expire({ schedule, dryRun: false, unknownTags: false, wait })
+export const restoreTo = (
+  path: string,
+  options?: { readonly force?: boolean; readonly salvage?: boolean; readonly revision?: string }
+) =>
+  restoreOperation({
+    revision: options?.revision ?? "latest",
+    target: { _tag: "Path", path },
+    force: options?.force ?? false,
+    salvage: options?.salvage ?? false,
+    wait
+  }).pipe(Effect.provide(Output.layerMemory([])))
+
+/** One case: a repository, and what is done to it. */
+export interface Scenario {
+  readonly name: string
+  /** Makes the repository. What is not synced then is at risk. */
+  readonly prepare: (bench: Bench) => void
+  readonly operation: Effect.Effect<unknown, unknown, Services>
+  /** Whether it ends well when nothing goes wrong. */
+  readonly fails?: true
+  /** Revisions that may be removed, of those that are there. */
+  readonly mayGo?: (survey: Survey.Survey) => Iterable<string>
+  /** What must be on the medium once it says that it succeeded. */
+  readonly promises?: (disk: MemoryDisk, image: Uint8Array, before: Survey.Survey) => ReadonlyArray<string>
+  /** It may take trust from revisions that are whole. */
+  readonly distrusts?: true
+  /** Days after the last backup of `prepare` that it happens. */
+  readonly days?: number
+  /** What else must hold of a state that a crash left. */
+  readonly also?: (disk: MemoryDisk, image: Uint8Array) => ReadonlyArray<string>
+}
+
+/** What a scenario is made with: each run is a day later than the one before. */
+export interface Bench {
+  readonly memory: MemoryDisk
+  /** Runs an operation; dies when it fails. */
+  readonly run: <A, E>(operation: Effect.Effect<A, E, Services>) => A
+  /** Runs it and lets it fail. */
+  readonly attempt: (operation: Effect.Effect<unknown, unknown, Services>) => void
+  /** Writes the image: one letter a chunk, `.` is a hole, and a last piece of `tail` bytes. */
+  readonly image: (letters: string, tail?: number) => void
+  /** Path of the chunk of a letter in the newest revision, or of the chunk at an index. */
+  readonly chunkAt: (index: number) => string
+}
+
+/** An image of one letter a chunk. */
+export const imageOf = (letters: string, tail = 0): Uint8Array => {
+  const bytes = new Uint8Array(letters.length * BLOCK - (tail > 0 ? BLOCK - tail : 0))
+  for (let index = 0; index < letters.length; index++) {
+    if (letters[index] !== ".") bytes.fill(letters.charCodeAt(index), index * BLOCK, (index + 1) * BLOCK)
+  }
+  return bytes
+}
+
+export interface Prepared {
+  readonly memory: MemoryDisk
+  readonly image: Uint8Array
+  /** When the operation happens, and its seed. */
+  readonly options: { readonly seed: number; readonly start: number }
+}
+
+const DAY = 86_400_000
+
+/** Makes a scenario's repository. */
+export const prepare = (machine: Machine, scenario: Scenario): Prepared => {
+  const memory = makeDisk()
+  let seed = 0
+  let image: Uint8Array = new Uint8Array(0)
+  const next = () => ({ seed: ++seed, start: START + seed * DAY })
+  scenario.prepare({
+    memory,
+    run: (operation) => {
+      const exit = machine.run(memory, operation, next())
+      memory.syncAll()
+      if (Exit.isFailure(exit)) {
+        throw new Error(`scenario ${scenario.name} cannot be prepared: ${exit.cause.toString()}`)
+      }
+      return exit.value
+    },
+    attempt: (operation) => {
+      machine.run(memory, operation, next())
+      memory.syncAll()
+    },
+    image: (letters, tail) => {
+      image = imageOf(letters, tail)
+      setFile(memory.disk, IMAGE, image)
+      memory.syncAll()
+    },
+    chunkAt: (index) => {
+      const newest = Survey.newestTrusted(Survey.take(memory))
+      const name = newest?.names[index]
+      if (name === undefined) throw new Error(`no chunk ${index}`)
+      return `${REPOSITORY}/chunks/${name.slice(0, 2)}/${name}.chunk.zst`
+    }
+  })
+  const { seed: last } = next()
+  return { memory, image, options: { seed: last, start: START + (last + (scenario.days ?? 0)) * DAY } }
+}
+
+const twoBackups = (bench: Bench): void => {
+  bench.image("aab.")
+  bench.run(backup)
+  bench.image("acb.d")
+  bench.run(backup)
+}
+
+const oldest = (survey: Survey.Survey): Iterable<string> => {
+  const newest = Survey.newestTrusted(survey)?.revision.id
+  return [...survey.complete.keys()].filter((id) => id !== newest)
+}
+
+const targetIs =
+  (path: string, possible: (image: Uint8Array) => ReadonlyArray<Uint8Array>) =>
+  (disk: MemoryDisk, image: Uint8Array): ReadonlyArray<string> => {
+    let found: Uint8Array
+    try {
+      found = disk.bytesAt(path)
+    } catch {
+      return []
+    }
+    return possible(image).some((bytes) => Buffer.compare(bytes, found) === 0) ? [] : [`I2: ${path} holds other bytes`]
+  }
+
+/** A backup that succeeded left a whole revision of the image. */
+const madeRevision = (disk: MemoryDisk, image: Uint8Array, before: Survey.Survey): ReadonlyArray<string> => {
+  const made = Array.from(Survey.take(disk).complete.values()).filter(({ revision }) =>
+    !before.complete.has(revision.id)
+  )
+  const good = made.filter((one) =>
+    Survey.isWhole(one) && one.image !== undefined && Buffer.compare(one.image, image) === 0
+  )
+  return made.length === 1 && good.length === 1
+    ? []
+    : [`I4: ${made.length} revisions were made, ${good.length} of them good`]
+}
+
+/** A restore that succeeded left exactly the image. */
+const restored = (path: string) => (disk: MemoryDisk, image: Uint8Array): ReadonlyArray<string> => {
+  try {
+    return Buffer.compare(disk.bytesAt(path), image) === 0 ? [] : [`I2: ${path} holds other bytes`]
+  } catch {
+    return [`I2: there is no ${path}`]
+  }
+}
+
+/** All cases. */
+export const scenarios: ReadonlyArray<Scenario> = [
+  {
+    name: "the first backup",
+    prepare: (bench) => bench.image("abc"),
+    operation: backup,
+    promises: madeRevision
+  },
+  {
+    name: "an incremental backup",
+    prepare: (bench) => {
+      bench.image("aab.")
+      bench.run(backup)
+      bench.image("acb.d")
+    },
+    operation: backup,
+    promises: madeRevision
+  },
+  {
+    name: "a backup of an image that shrank",
+    prepare: (bench) => {
+      bench.image("abcd")
+      bench.run(backup)
+      bench.image("abc", 100)
+    },
+    operation: backup,
+    promises: madeRevision
+  },
+  {
+    name: "a backup after the newest was distrusted by hand",
+    prepare: (bench) => {
+      twoBackups(bench)
+      bench.run(distrust({ revisions: "latest", from: undefined, until: undefined, wait }))
+      bench.image("acbe")
+    },
+    operation: backup,
+    promises: madeRevision
+  },
+  {
+    name: "a backup that heals damaged and missing chunks",
+    prepare: (bench) => {
+      twoBackups(bench)
+      bench.memory.plantFile(bench.chunkAt(0), new Uint8Array(20).fill(1), 0o440)
+      bench.memory.disk.unlink(bench.chunkAt(1))
+      bench.memory.syncAll()
+      bench.attempt(verifyAll)
+      bench.image("acbf")
+    },
+    operation: backup,
+    promises: madeRevision
+  },
+  {
+    name: "a backup over torn chunks that no revision names",
+    prepare: (bench) => {
+      bench.image("gh")
+      bench.run(backup)
+      const paths = [bench.chunkAt(0), bench.chunkAt(1)]
+      bench.image("ab")
+      bench.run(backup)
+      bench.run(forget({ revisions: "first", force: false, wait }))
+      for (const path of paths) bench.memory.plantFile(path, new Uint8Array(0), 0o440)
+      bench.image("ghi")
+    },
+    operation: backup,
+    promises: madeRevision
+  },
+  {
+    name: "purge",
+    prepare: (bench) => {
+      twoBackups(bench)
+      bench.image("xyb.")
+      bench.run(backup)
+      bench.run(forget({ revisions: "first", force: false, wait }))
+      bench.memory.plantFile(`${REPOSITORY}/.x.rev.abcdefghijkl.tmp`, new Uint8Array(3))
+      bench.memory.plantFile(`${REPOSITORY}/chunks/ab/.y.abcdefghijkl.tmp`, new Uint8Array(3))
+    },
+    operation: purge
+  },
+  {
+    name: "expire, which removes and takes tags",
+    days: 40,
+    prepare: (bench) => {
+      for (const letters of ["abc", "abd", "aed", "fed", "fgd"]) {
+        bench.image(letters)
+        bench.run(backup)
+      }
+      bench.run(tags({ revisions: "first", change: "add", tags: ["manual:keep"], schedule, wait }))
+    },
+    operation: expireAll,
+    mayGo: oldest
+  },
+  {
+    name: "forget, and purge at once",
+    prepare: (bench) => {
+      twoBackups(bench)
+      bench.image("xyb.")
+      bench.run(backup)
+    },
+    operation: Effect.zipRight(forget({ revisions: "not(latest)", force: false, wait }), purge),
+    mayGo: oldest
+  },
+  {
+    name: "verify where all is well",
+    prepare: twoBackups,
+    operation: verifyAll
+  },
+  {
+    name: "verify with a damaged chunk that two revisions share, and a missing one",
+    prepare: (bench) => {
+      twoBackups(bench)
+      bench.memory.plantFile(bench.chunkAt(0), new Uint8Array(20).fill(1), 0o440)
+      bench.memory.disk.unlink(bench.chunkAt(1))
+      bench.memory.syncAll()
+    },
+    operation: verifyAll,
+    fails: true
+  },
+  {
+    name: "tags",
+    prepare: twoBackups,
+    operation: tags({ revisions: "all", change: "set", tags: ["weekly"], schedule, wait })
+  },
+  {
+    name: "distrust, and verify at once",
+    prepare: twoBackups,
+    operation: Effect.zipRight(distrust({ revisions: "all", from: undefined, until: undefined, wait }), verifyAll),
+    distrusts: true
+  },
+  {
+    name: "restore to a new file",
+    prepare: twoBackups,
+    operation: restoreTo("/restore/new.img"),
+    promises: restored("/restore/new.img"),
+    also: targetIs("/restore/new.img", (image) => [image])
+  },
+  {
+    name: "restore over a file",
+    prepare: (bench) => {
+      twoBackups(bench)
+      setFile(bench.memory.disk, "/restore/old.img", imageOf("zzzzzzz"))
+      bench.memory.syncAll()
+    },
+    operation: restoreTo("/restore/old.img", { force: true }),
+    promises: restored("/restore/old.img")
+  },
+  {
+    name: "restore to a device",
+    prepare: (bench) => {
+      bench.image("abcdefg.")
+      bench.run(backup)
+      bench.memory.plantDevice("/dev/vd", 8 * BLOCK)
+      setFile(bench.memory.disk, "/dev/vd", imageOf("zzzzzzzz"))
+      bench.memory.syncAll()
+    },
+    operation: restoreTo("/dev/vd", { force: true }),
+    promises: restored("/dev/vd")
+  },
+  {
+    name: "restore over a file, leaving out what is damaged",
+    prepare: (bench) => {
+      twoBackups(bench)
+      setFile(bench.memory.disk, "/restore/old.img", imageOf("zzzzzzz"))
+      bench.memory.plantFile(bench.chunkAt(0), new Uint8Array(20).fill(1), 0o440)
+      bench.memory.syncAll()
+    },
+    operation: restoreTo("/restore/old.img", { force: true, salvage: true }),
+    fails: true
+  },
+  {
+    name: "deleting a report",
+    prepare: (bench) => {
+      twoBackups(bench)
+      bench.memory.plantFile(bench.chunkAt(0), new Uint8Array(20).fill(1), 0o440)
+      bench.attempt(verifyAll)
+    },
+    operation: Effect.flatMap(
+      listReports(),
+      (reports) => Effect.forEach(reports, ({ id }) => deleteReport({ id, wait }), { discard: true })
+    )
+  },
+  {
+    name: "a night: backup, expire, purge",
+    days: 40,
+    prepare: (bench) => {
+      for (const letters of ["abc", "abd", "aed", "fed"]) {
+        bench.image(letters)
+        bench.run(backup)
+      }
+      bench.image("fxd.e")
+    },
+    operation: Effect.zipRight(backup, Effect.zipRight(expireAll, purge)),
+    mayGo: oldest,
+    promises: madeRevision
+  }
+]
