@@ -145,6 +145,10 @@ if (given.length > 1 || given.some((word) => word.startsWith("-"))) {
   console.error("usage: npm run quickstart [-- [--clean] [IMAGE]]")
   process.exit(2)
 }
+if (given[0] !== undefined && !existsSync(given[0])) {
+  console.error(`quickstart: there is no image ${resolve(given[0])}`)
+  process.exit(1)
+}
 
 const folder = mkdtempSync(join(tmpdir(), "backy-quickstart-"))
 console.log(`$ cd ${folder}\n$ alias backy=${program}`)

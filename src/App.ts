@@ -73,7 +73,9 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
   const programs = Layer.provideMerge(RbdProgram.layer(), Process.layer)
   const base = blocks(globals)
   const store = Layer.provideMerge(
-    heavy.has(globals.command) ? Layer.merge(ChunkStore.layerFile(directory), warnOfSlowHash) : ChunkStore.layerFile(directory),
+    heavy.has(globals.command)
+      ? Layer.merge(ChunkStore.layerFile(directory), warnOfSlowHash)
+      : ChunkStore.layerFile(directory),
     base
   )
   return Layer.mergeAll(

@@ -10,7 +10,11 @@ export const command = Command.make(
   "init",
   {
     type: Args.text({ name: "TYPE" }).pipe(Args.withDescription("The kind of source: file, ceph-rbd or flyingcircus.")),
-    source: Args.text({ name: "SOURCE" }).pipe(Args.withDescription("For file: the path of the image file or device; for ceph-rbd POOL/IMAGE; for flyingcircus POOL/IMAGE,VM."))
+    source: Args.text({ name: "SOURCE" }).pipe(
+      Args.withDescription(
+        "For file: the path of the image file or device; for ceph-rbd POOL/IMAGE; for flyingcircus POOL/IMAGE,VM."
+      )
+    )
   },
   ({ source: operand, type }) =>
     Effect.gen(function*() {

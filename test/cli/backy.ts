@@ -1,6 +1,8 @@
 /** The command line in process, over a simulated disk: what it prints and its exit code. */
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
 import * as Cli from "../../src/cli/Cli.ts"
 import { Terminal } from "../../src/cli/Terminal.ts"
 import * as Logging from "../../src/logging.ts"
@@ -8,7 +10,7 @@ import * as Output from "../../src/operation/Output.ts"
 import * as Progress from "../../src/operation/Progress.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import { outside } from "../support/outside.ts"
-import { layerOn, makeDisk, REPOSITORY, setFile } from "../support/World.ts"
+import { CHUNK, layerOn, makeDisk, REPOSITORY, setFile } from "../support/World.ts"
 
 /** What a command left behind. */
 export interface Outcome {
@@ -62,3 +64,37 @@ export const backy = (machine: MemoryDisk, ...argv: ReadonlyArray<string>): Effe
       )
     return { code, out, err, image: Uint8Array.from(Buffer.concat(image)) }
   })
+
+/** An image of three chunks and a bit; the first is full of a byte, the second of zeros. */
+export const image = (first: number): Uint8Array => {
+  const bytes = new Uint8Array(3 * CHUNK + 100).fill(first, 0, CHUNK)
+  return bytes.fill(9, 2 * CHUNK)
+}
+
+/** Runs `backy` and expects it to succeed. */
+export const ok = (machine: MemoryDisk, ...argv: ReadonlyArray<string>) =>
+  Effect.map(backy(machine, ...argv), ({ code, err, image, out }: Outcome) => {
+    assert.strictEqual(code, 0, err.join("\n"))
+    return { out, err, image }
+  })
+
+/** The one line that a command says when it fails. */
+export const fails = (code: number, machine: MemoryDisk, ...argv: ReadonlyArray<string>) =>
+  Effect.map(backy(machine, ...argv), (outcome) => {
+    assert.strictEqual(outcome.code, code, outcome.err.join("\n"))
+    assert.deepStrictEqual(outcome.out, [])
+    assert.strictEqual(outcome.err.length, 1, outcome.err.join("\n"))
+    return outcome.err[0] ?? ""
+  })
+
+/** Two revisions, `weekly` and `daily`, that differ in the first chunk; with their ids. */
+export const twoRevisions = Effect.gen(function*() {
+  const machine = makeMachine(image(1))
+  yield* ok(machine, "backup", "weekly")
+  yield* TestClock.adjust("1 days")
+  setFile(machine.disk, "/images/vm.img", image(2))
+  yield* ok(machine, "backup", "daily")
+  const { out } = yield* ok(machine, "find", "-r", "all", "--uuid")
+  const [older = "", newer = ""] = out
+  return { machine, older, newer }
+})
