@@ -102,10 +102,13 @@ const mark = Effect.fnUntraced(function*(history: History) {
 const metadataLeftovers = Effect.gen(function*() {
   const { directory } = yield* Repository
   const places = [directory, `${directory}/chunks`, `${directory}/quarantine`, `${directory}/quarantine/chunks`]
-  const found = yield* Effect.forEach(places, (place) =>
-    Effect.catchIf(Files.list(place), ({ code }) => code === "ENOENT", () => Effect.succeed([])).pipe(
-      Effect.map((names) => names.filter(isTemporary).map((name) => `${place}/${name}`))
-    ))
+  const found = yield* Effect.forEach(
+    places,
+    (place) =>
+      Effect.catchIf(Files.list(place), ({ code }) => code === "ENOENT", () => Effect.succeed([])).pipe(
+        Effect.map((names) => names.filter(isTemporary).map((name) => `${place}/${name}`))
+      )
+  )
   return found.flat()
 })
 

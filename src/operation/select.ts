@@ -2,8 +2,9 @@ import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type { Revision } from "../domain/Revision.ts"
-import type { RevisionId } from "../domain/RevisionId.ts"
+import { isRevisionId, type RevisionId } from "../domain/RevisionId.ts"
 import * as RevisionSpec from "../domain/RevisionSpec.ts"
+import type { History } from "../repository/History.ts"
 import { Repository } from "../repository/Repository.ts"
 
 /** Which revisions an operation acts on: a spec as the user writes it (docs: revision specs). */
@@ -33,18 +34,31 @@ export class RevisionIncomplete extends Data.TaggedError("RevisionIncomplete")<{
  * `RepositoryMissing`, `IoError`.
  */
 export const select = Effect.fn("select")(function*(spec: Selection) {
-  const repository = yield* Repository
+  const { history } = yield* Repository
+  return yield* selectFrom(spec, yield* history)
+})
+
+const selectFrom = Effect.fnUntraced(function*(spec: Selection, history: History) {
   const parsed = yield* RevisionSpec.parse(spec)
-  const history = yield* repository.history
   const revisions = [...history.complete, ...history.incomplete]
   // the system's zone takes 60 ms to find out, and only dates need it
   const zone = /\d-\d/.test(spec) ? DateTime.zoneMakeLocal() : DateTime.zoneMakeOffset(0)
   return yield* RevisionSpec.select(parsed, revisions, { zone })
 })
 
-/** Like {@link select}, but for exactly one revision. */
+/**
+ * Like {@link select}, but for exactly one revision. While a revision's metadata cannot be read, only a full id names
+ * one: the latest that we can read need not be the latest.
+ */
 export const selectOne = Effect.fn("selectOne")(function*(spec: Selection) {
-  const revisions = yield* select(spec)
+  const history = yield* (yield* Repository).history
+  const [broken] = history.broken
+  if (broken !== undefined && !isRevisionId(spec)) {
+    const reason = `-r ${spec}: it is unknown which revision that is, since ${broken.path} is not readable ` +
+      `(${broken.reason}); name a revision by its full id (backy status lists them)`
+    return yield* new RevisionSpec.SpecFailed({ name: spec, reason })
+  }
+  const revisions = yield* selectFrom(spec, history)
   const [revision] = revisions
   if (revision === undefined || revisions.length > 1) {
     return yield* new NotOneRevision({ spec, count: revisions.length })

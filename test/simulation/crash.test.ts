@@ -106,7 +106,9 @@ describe("after a power loss before any call of the disk, nothing is lost and no
       const named = title(name)
       it.skipIf(REPLAY !== undefined && !REPLAY.startsWith(`${named}/`))(`in ${named}`, { timeout: 600_000 }, () => {
         const one = cases[index]
+        const before = explored.states
         if (one !== undefined) run(one, named)
+        assert.isAbove(explored.states, before)
       })
     }
   }
