@@ -4,7 +4,7 @@ import { appendFileSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, truncateS
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { fails, MIB, noise, ok, run, PROGRAM } from "./program.ts"
+import { fails, MIB, noise, ok, PROGRAM, run } from "./program.ts"
 
 const EXAMPLE = fileURLToPath(new URL("../../docs/examples/command-source.mjs", import.meta.url))
 
@@ -55,7 +55,8 @@ describe("a plug-in's source", () => {
 
   it("that gives something else the second time makes no revision", async () => {
     const counter = join(folder, "counter")
-    const script = `cat ${image} | head -c -1; if [ -e ${counter} ]; then printf x; else tail -c 1 ${image}; fi; touch ${counter}`
+    const script =
+      `cat ${image} | head -c -1; if [ -e ${counter} ]; then printf x; else tail -c 1 ${image}; fi; touch ${counter}`
     configure(["sh", "-c", script])
     const { code, err } = await run(PROGRAM, ["-b", repository, "backup", "daily"])
     assert.strictEqual(code, 1)
