@@ -4,7 +4,7 @@
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -26,7 +26,7 @@ export interface Limits {
   readonly stall: Duration.DurationInput
 }
 
-export const defaultLimits: Limits = { short: "2 minutes", long: "30 minutes", stall: "15 minutes" }
+const defaultLimits: Limits = { short: "2 minutes", long: "30 minutes", stall: "15 minutes" }
 
 /** Exit codes are errnos; 1 is what the option parser answers. */
 const codeOf = (exitCode: number): string =>
@@ -42,7 +42,7 @@ const lastWords = (stderr: string): string => {
 }
 
 /** What the failure of the program means. */
-export const rbdError = (operation: string, what: string, failed: ProcessFailed): Rbd.RbdError => {
+const rbdError = (operation: string, what: string, failed: ProcessFailed): Rbd.RbdError => {
   const error = (code: string, detail: string) => new Rbd.RbdError({ operation, what, code, detail })
   switch (failed.reason) {
     case "exit":

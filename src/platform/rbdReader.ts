@@ -43,7 +43,7 @@ const Mappings = Schema.parseJson(
 
 /** The mappings that `rbd showmapped --format json` tells. */
 export const decodeMappings = (text: string): Option.Option<ReadonlyArray<typeof Mapping.Type>> =>
-  Option.map(Schema.decodeOption(Mappings)(text), (found) => Array.isArray(found) ? found : Object.values(found))
+  Option.map(Schema.decodeOption(Mappings)(text), (found): ReadonlyArray<typeof Mapping.Type> => Object.values(found))
 
 /**
  * What qemu has to be told of `CEPH_ARGS`, which it does not read: the user and the configuration file. Whatever else

@@ -1,14 +1,14 @@
 /**
  * An RBD image in Ceph: a snapshot for each revision, of which the newest is kept as the start of the next increment.
  */
-import * as FileSystem from "@effect/platform/FileSystem"
+import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { RevisionId } from "../domain/RevisionId.ts"
-import { BlockFile } from "../platform/BlockFile.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
 import * as Rbd from "../platform/Rbd.ts"
 import { released } from "../platform/released.ts"
 import * as Notes from "./snapshotNotes.ts"

@@ -49,7 +49,11 @@ const loadOne = (name: string, directory: string): Effect.Effect<ReadonlyArray<P
     })
     const plugin = Predicate.isRecord(module) ? module["default"] : undefined
     if (!Predicate.isFunction(plugin)) return yield* invalid("its module does not export a function by default")
-    const providers: unknown = yield* Effect.try({ try: () => plugin(api), catch: (cause) => invalid(message(cause)) })
+    const providers = yield* Effect.try({
+      // a function is all that can be known of it; what it gives is looked at
+      try: (): unknown => (plugin as (backy: Api) => unknown)(api),
+      catch: (cause) => invalid(message(cause))
+    })
     if (!Array.isArray(providers) || !providers.every(isProvider)) {
       return yield* invalid("its function does not return a list of what provider() makes")
     }

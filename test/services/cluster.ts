@@ -67,7 +67,7 @@ export const resize = async (image: string, size: number) => {
 export const exported = (image: string, snapshot: string): Promise<Buffer> =>
   rbd("export", "--no-progress", `${POOL}/${image}@${snapshot}`, "-")
 
-export const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
+const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
 
 /** The real programs. */
 export const rbdLayer = Layer.provide(RbdProgram.layer(), Layer.merge(files, Process.layer))

@@ -19,7 +19,7 @@ export interface RbdFixture {
 }
 
 /** The bytes of a snapshot, made from those of another and a diff. */
-export const applied = (base: Uint8Array, image: Rbd.ImageName, request: Rbd.DiffRequest) =>
+const applied = (base: Uint8Array, image: Rbd.ImageName, request: Rbd.DiffRequest) =>
   Effect.gen(function*() {
     const rbd = yield* Rbd.Rbd
     let content = base
@@ -41,7 +41,7 @@ export const applied = (base: Uint8Array, image: Rbd.ImageName, request: Rbd.Dif
   })
 
 /** All bytes of a snapshot, read at offsets. */
-export const contentOf = (image: Rbd.ImageName, snapshot: string) =>
+const contentOf = (image: Rbd.ImageName, snapshot: string) =>
   Effect.scoped(Effect.gen(function*() {
     const rbd = yield* Rbd.Rbd
     const found = (yield* rbd.snapshots(image)).find(({ name }) => name === snapshot)
