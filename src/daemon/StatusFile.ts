@@ -77,9 +77,9 @@ export const read = Effect.fn("StatusFile.read")(
     const files = yield* BlockFile.BlockFile
     const unusable = (reason: string) => new StatusUnusable({ path, reason })
     const missing = unusable("is not there: the scheduler does not run, or writes another one")
-    const orMissing = Effect.catchIf((error: IoError) => isMissing(error), () => missing)
-    const stat = yield* orMissing(files.lstat(path))
-    const bytes = yield* orMissing(Durable.readSmall(path, MAX_BYTES))
+    const [stat, bytes] = yield* Effect.all([files.lstat(path), Durable.readSmall(path, MAX_BYTES)]).pipe(
+      Effect.catchIf(isMissing, () => missing)
+    )
     const jobs = yield* Either.mapLeft(decode(new TextDecoder().decode(bytes)), unusable)
     return { jobs, writtenAt: Number(stat.mtimeNs / 1_000_000n) }
   }

@@ -2,7 +2,6 @@
  * What the daemon says of a job in its status file: the ancestor's keys, and ours. `check` and `jobs` read it; both
  * take keys that they do not know.
  */
-import * as DateTime from "effect/DateTime"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Timestamp from "./Timestamp.ts"
