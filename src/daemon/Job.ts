@@ -101,7 +101,11 @@ export const dueOf = (
       newJobs,
       limit,
       fraction: fraction(hash(job.config.name)),
-      span: Duration.toMillis(Due.FIRST_RUNS_SPREAD)
+      // no longer than until they would be due anyway
+      span: Math.min(
+        Duration.toMillis(Due.FIRST_RUNS_SPREAD),
+        ...Object.values(job.config.schedule).map(({ interval }) => Duration.toMillis(interval))
+      )
     })
     : 0
 })

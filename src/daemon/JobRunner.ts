@@ -76,11 +76,22 @@ const writeConfig = Effect.fnUntraced(function*({ config, job }: RunOptions) {
   const directory = directoryOf(config, job)
   const path = `${directory}/config`
   yield* Files.ensureDirectory(directory)
-  const text = RepositoryConfig.encode({ source: job.source, schedule: job.schedule, settings: settingsOf(config) })
+  const text = configText(config, job)
   const present = yield* Effect.either(Durable.readSmall(path, RepositoryConfig.MAX_LENGTH))
   if (Either.isRight(present) && new TextDecoder().decode(present.right) === text) return
   yield* Durable.replace(path, new TextEncoder().encode(text), { mode: 0o440 })
 })
+
+/** A job's config is written with every run, and changes with a reload only. */
+const texts = new WeakMap<DaemonJob, { readonly settings: DaemonConfig["settings"]; readonly text: string }>()
+
+const configText = (config: Pick<DaemonConfig, "settings">, job: DaemonJob): string => {
+  const known = texts.get(job)
+  if (known?.settings === config.settings) return known.text
+  const text = RepositoryConfig.encode({ source: job.source, schedule: job.schedule, settings: settingsOf(config) })
+  texts.set(job, { settings: config.settings, text })
+  return text
+}
 
 /** What a repository's config says besides source and schedule; the rest concerns the daemon alone. */
 const settingsOf = ({ settings }: Pick<DaemonConfig, "settings">) => {

@@ -84,11 +84,14 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
   }
 
   /** Looks what the repository holds now. What cannot be read stays as it was. */
-  const refresh = (job: Job.Job) =>
-    Effect.map(Effect.either(history.read(directoryOf(config, job.config))), (facts) => {
-      job.unreadable = facts._tag === "Left" ? facts.left.message : undefined
-      if (facts._tag === "Right") job.facts = facts.right
-    })
+  const refresh = Effect.fnUntraced(function*(job: Job.Job) {
+    const facts = yield* Effect.either(history.read(directoryOf(config, job.config)))
+    job.unreadable = facts._tag === "Left" ? facts.left.message : undefined
+    if (facts._tag === "Right") job.facts = facts.right
+    const now = yield* Clock.currentTimeMillis
+    // set back by a year, the clock would keep a job without backups green for a year
+    if (job.record.configuredSince > now) change(job, { configuredSince: now })
+  })
 
   const settle = Effect.fnUntraced(function*(job: Job.Job, tags: ReadonlyArray<string>, outcome: Outcome) {
     const now = yield* Clock.currentTimeMillis
@@ -182,6 +185,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
           return
         }
         yield* refresh(job)
+        if (unsaved) yield* save
         const view = Job.dueOf(job, { hash, limit: config.workerLimit, newJobs: countNew() })
         const look = yield* Effect.raceFirst(
           Effect.orDie(driver.next(view)).pipe(Effect.asSome),

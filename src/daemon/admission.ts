@@ -58,9 +58,12 @@ export const admit = ({ limit, running, waiting }: Crowd): ReadonlyArray<Applica
   return admitted
 }
 
+/** So many new jobs for each slot that they may have are no crowd. */
+const CROWD = 8
+
 /**
- * When new jobs may begin. A few begin at once; when there are more than slots for them, they begin spread over `span`
- * milliseconds from when they were configured, each at its own `fraction` of it.
+ * When new jobs may begin. A few begin at once, and wait only for slots; when there are many, they begin spread over
+ * `span` milliseconds from when they were configured, each at its own `fraction` of it.
  */
 export const firstRunAt = (options: {
   readonly configuredSince: number
@@ -69,6 +72,6 @@ export const firstRunAt = (options: {
   readonly fraction: number
   readonly span: number
 }): number =>
-  options.newJobs <= firstLimit(options.limit)
+  options.newJobs <= CROWD * firstLimit(options.limit)
     ? options.configuredSince
     : options.configuredSince + Math.floor(options.fraction * options.span)
