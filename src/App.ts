@@ -1,7 +1,9 @@
 /** Everything real: the only place where live layers meet. */
+import type * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { fstatSync, writeSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import type { Globals, Services } from "./cli/Cli.ts"
 import * as Progress from "./cli/progress.ts"
@@ -11,7 +13,9 @@ import * as Config from "./config/Config.ts"
 import { defaults, type Settings } from "./config/Settings.ts"
 import * as Logging from "./logging.ts"
 import { Connector } from "./platform/Consul.ts"
+import { Daemon } from "./operation/Daemon.ts"
 import type { IoError } from "./platform/IoError.ts"
+import type { BlockFile as BlockFileTag } from "./platform/BlockFile.ts"
 import * as BlockFile from "./platform/nodeBlockFile.ts"
 import * as FileLock from "./platform/nodeFileLock.ts"
 import * as Process from "./platform/nodeProcess.ts"
@@ -34,6 +38,48 @@ const workers = (settings: Settings): number => {
 
 /** The commands that read or write the contents of many chunks. */
 const heavy: ReadonlySet<string> = new Set(["backup", "restore", "verify"])
+
+/** Where a daemon that started us wants to hear how far we are: a pipe that it left open for that. */
+const reporter = (): ((line: string) => void) | undefined => {
+  const descriptor = Number(process.env.BACKY_PROGRESS_FD)
+  if (!Number.isSafeInteger(descriptor) || descriptor < 3) return undefined
+  // what we start is not to write there
+  delete process.env.BACKY_PROGRESS_FD
+  try {
+    const kind = fstatSync(descriptor)
+    if (!kind.isFIFO() && !kind.isSocket()) return undefined
+  } catch {
+    return undefined
+  }
+  return (line) => {
+    try {
+      writeSync(descriptor, `${line}\n`)
+    } catch {
+      // the daemon has gone, or does not read at the moment: the backup goes on
+    }
+  }
+}
+
+/** The daemon over the real system. Its code is loaded for it alone. */
+const daemon = Layer.effect(
+  Daemon,
+  Effect.map(Effect.context<FileSystem.FileSystem | BlockFileTag>(), (context) => ({
+    run: (configFile: string) =>
+      Effect.gen(function*() {
+        const { run } = yield* Effect.promise(() => import("./daemon/Daemon.ts"))
+        const { Program } = yield* Effect.promise(() => import("./daemon/JobRunner.ts"))
+        const [, script = ""] = process.argv
+        return yield* Effect.provide(
+          run(configFile),
+          Layer.mergeAll(
+            Process.layer,
+            FileLock.layer,
+            Layer.succeed(Program, { command: process.execPath, args: [...process.execArgv, script] })
+          )
+        )
+      }).pipe(Effect.provide(context))
+  }))
+)
 
 /** The block loops as the repository's config wants them. It may have none: whoever needs it says so. */
 const blocks = ({ command, directory }: Globals) =>
@@ -68,7 +114,7 @@ const consul = Layer.succeed(Connector, {
 export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Services, IoError> => {
   const { directory, log, verbose } = globals
   const logging = Logging.layer({ file: log, verbose, stderr: streams.screen.line })
-  const progress = Progress.layer({ screen: streams.screen, log: log !== undefined })
+  const progress = Progress.layer({ screen: streams.screen, log: log !== undefined, report: reporter() })
   const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
   const programs = Layer.provideMerge(RbdProgram.layer(), Process.layer)
   const base = blocks(globals)
@@ -81,6 +127,7 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
   return Layer.mergeAll(
     Repository.layer(directory),
     store,
+    daemon,
     FileLock.layer,
     programs,
     consul,

@@ -21,25 +21,30 @@ process.once("SIGINT", () => signal = "SIGINT")
 process.once("SIGTERM", () => signal = "SIGTERM")
 
 let code: number = EXIT.bug
-Cli.run(process.argv.slice(2), (globals) =>
+let command = ""
+Cli.run(process.argv.slice(2), (globals) => {
+  command = globals.command
   // loaded when a command is run: --help and a mistyped word need none of it
-  Layer.unwrapEffect(Effect.promise(async () => (await import("./App.ts")).AppLive({ stdout, screen }, globals)))).pipe(
-    Effect.tap((result) => Effect.sync(() => code = result)),
-    Effect.provideService(Terminal, { isTerminal: process.stdout.isTTY, settled }),
-    Effect.withConsole(console),
-    NodeRuntime.runMain({
-      disableErrorReporting: true,
-      disablePrettyLogger: true,
-      teardown: (exit) => {
-        if (Exit.isSuccess(exit)) {
-          // not before standard error has taken everything
-          process.stderr.write("", () => process.exit(code))
-          return
-        }
-        // all errors have been told: this is an interrupt
-        const { code: interrupted, lines } = ending(exit.cause, { verbose: false, signal })
-        for (const line of lines) screen.line(line)
-        process.exit(interrupted)
+  return Layer.unwrapEffect(Effect.promise(async () => (await import("./App.ts")).AppLive({ stdout, screen }, globals)))
+}).pipe(
+  Effect.tap((result) => Effect.sync(() => code = result)),
+  Effect.provideService(Terminal, { isTerminal: process.stdout.isTTY, settled }),
+  Effect.withConsole(console),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    disablePrettyLogger: true,
+    teardown: (exit) => {
+      if (Exit.isSuccess(exit)) {
+        // not before standard error has taken everything
+        process.stderr.write("", () => process.exit(code))
+        return
       }
-    })
-  )
+      // to be told to stop is how a daemon ends
+      if (command === "scheduler" && signal !== undefined) return process.exit(EXIT.done)
+      // all errors have been told: this is an interrupt
+      const { code: interrupted, lines } = ending(exit.cause, { verbose: false, signal })
+      for (const line of lines) screen.line(line)
+      process.exit(interrupted)
+    }
+  })
+)

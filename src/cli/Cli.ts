@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import { resolve } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import pkg from "../../package.json" with { type: "json" }
+import type { Daemon } from "../operation/Daemon.ts"
 import type * as Port from "../operation/Output.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import type { Connector } from "../platform/Consul.ts"
@@ -26,19 +27,22 @@ import type { Blocks } from "../store/Blocks.ts"
 import type { ChunkStore } from "../store/ChunkStore.ts"
 import * as Argv from "./argv.ts"
 import { command as backup } from "./backup.ts"
+import { command as check } from "./check.ts"
 import { command as diff } from "./diff.ts"
 import { command as distrust } from "./distrust.ts"
-import { ending, EXIT, type KnownError } from "./exit.ts"
+import { checkEnding, ending, EXIT, type KnownError } from "./exit.ts"
 import { command as expire } from "./expire.ts"
 import { command as find } from "./find.ts"
 import { command as forget } from "./forget.ts"
 import * as Help from "./help.ts"
 import { command as init } from "./init.ts"
 import { load } from "./load.ts"
+import { command as jobs } from "./jobs.ts"
 import * as Output from "./output.ts"
 import { command as purge } from "./purge.ts"
 import * as Reports from "./reports.ts"
 import { command as restore } from "./restore.ts"
+import { command as scheduler } from "./scheduler.ts"
 import { command as status } from "./status.ts"
 import * as Tags from "./tags.ts"
 import { Terminal } from "./Terminal.ts"
@@ -61,6 +65,7 @@ export type Services =
   | Blocks
   | ChunkStore
   | Connector
+  | Daemon
   | FileLock
   | FileSystem.FileSystem
   | Port.Output
@@ -103,7 +108,10 @@ const backy = Command.withSubcommands(root, [
   expire,
   diff,
   purge,
-  Command.withSubcommands(Reports.group, [list, show, deleteReport])
+  Command.withSubcommands(Reports.group, [list, show, deleteReport]),
+  scheduler,
+  check,
+  jobs
 ])
 
 /** The commands as the library knows them. */
@@ -131,7 +139,10 @@ export const grammar = Argv.grammar(root, {
     list: Argv.grammar(list),
     show: Argv.grammar(show),
     delete: Argv.grammar(deleteReport)
-  })
+  }),
+  scheduler: Argv.grammar(scheduler),
+  check: Argv.grammar(check),
+  jobs: Argv.grammar(jobs)
 })
 
 /** What the library asks for to parse options of kinds that are not used here, and for its wizard. */
@@ -177,7 +188,7 @@ export const run = <E extends KnownError>(
     Effect.catchAllCause((cause) =>
       Cause.isInterruptedOnly(cause)
         ? Effect.interrupt
-        : report(cause, argv.includes("-v") || argv.includes("--verbose"))
+        : report(cause, argv)
     )
   )
 
@@ -223,7 +234,12 @@ const logFailure = (cause: Cause.Cause<KnownError | ValidationError.ValidationEr
     ? Effect.logWarning("interrupted")
     : Effect.forEach(ending(cause, { verbose: false }).lines, (line) => Effect.logError(line), { discard: true })
 
-const report = (cause: Cause.Cause<KnownError>, verbose: boolean) => {
-  const { code, lines } = ending(cause, { verbose })
+/** Whether a command line means `check`, also one that cannot be understood. */
+const isCheck = (argv: ReadonlyArray<string>): boolean => argv.find((word) => grammar.commands.has(word)) === "check"
+
+const report = (cause: Cause.Cause<KnownError>, argv: ReadonlyArray<string>) => {
+  const unknown = isCheck(argv) ? checkEnding(cause) : undefined
+  if (unknown !== undefined) return Effect.as(Output.lines(unknown.lines), unknown.code)
+  const { code, lines } = ending(cause, { verbose: argv.includes("-v") || argv.includes("--verbose") })
   return Effect.as(lines.length === 0 ? Effect.void : Console.error(lines.join("\n")), code)
 }

@@ -8,6 +8,8 @@ export const EXIT = {
   done: 0,
   failed: 1,
   usage: 2,
+  /** Of `check` alone, which has 0 to 3 as monitoring systems know them. */
+  unknown: 3,
   schedulerRunning: 69,
   bug: 70,
   locked: 75,
@@ -24,6 +26,10 @@ export const codes = {
   SpecInvalid: usage,
   OutputIsTerminal: usage,
   LockHeld: locked,
+  SchedulerRunning: EXIT.schedulerRunning,
+  CheckWarning: 1,
+  CheckCritical: 2,
+  CheckUnknown: EXIT.unknown,
   ConfigInvalid: failed,
   ConfigMissing: failed,
   DamageFound: failed,
@@ -45,6 +51,7 @@ export const codes = {
   SourceShrank: failed,
   SourceUnsupported: failed,
   SpecFailed: failed,
+  StatusUnusable: failed,
   TagsUnknown: failed,
   TargetRefused: failed,
   VerificationFailed: failed,
@@ -67,8 +74,8 @@ const isKnown = (error: unknown): error is KnownError =>
   typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string" &&
   Object.hasOwn(codes, error._tag)
 
-/** The reader of our output has gone: nobody is there to be told. */
-const isSilent = (error: KnownError): boolean => error._tag === "OutputClosed"
+/** The reader of our output has gone, so nobody is there to be told; or everything has been told on standard output. */
+const silent: ReadonlySet<keyof typeof codes> = new Set(["OutputClosed", "CheckWarning", "CheckCritical", "CheckUnknown"])
 
 const say = (text: string): ReadonlyArray<string> => `backy: ${printable(text)}`.split("\n")
 
@@ -79,7 +86,7 @@ export const ending = (
 ): Ending => {
   const failure = Option.getOrUndefined(Cause.failureOption(cause))
   if (isKnown(failure)) {
-    const lines = isSilent(failure) ? [] : say(failure.message)
+    const lines = silent.has(failure._tag) ? [] : say(failure.message)
     return { code: codes[failure._tag], lines: options.verbose ? [...lines, ...pretty(cause)] : lines }
   }
   if (Cause.isInterruptedOnly(cause)) {
@@ -92,6 +99,19 @@ export const ending = (
       ...pretty(cause)
     ]
   }
+}
+
+/**
+ * How `check` ends when it could not judge: for a monitoring system that is UNKNOWN, whatever the reason, and the first
+ * line of standard output says so. None when it judged.
+ */
+export const checkEnding = (cause: Cause.Cause<unknown>): Ending | undefined => {
+  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  if (isKnown(failure) && failure._tag.startsWith("Check")) return undefined
+  const text = isKnown(failure)
+    ? failure.message
+    : `this is a bug in backy\n${Cause.pretty(cause, { renderErrorCause: true })}`
+  return { code: EXIT.unknown, lines: `UNKNOWN: ${printable(text).replaceAll("|", "/")}`.split("\n") }
 }
 
 const pretty = (cause: Cause.Cause<unknown>): ReadonlyArray<string> =>

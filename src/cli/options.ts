@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { resolve } from "node:path"
 import * as LocalInstant from "../domain/LocalInstant.ts"
 import { load } from "./load.ts"
 
@@ -60,6 +61,15 @@ export const force = (permits: string) =>
 export const dryRun = Options.boolean("dry-run").pipe(
   Options.withAlias("n"),
   Options.withDescription("Only say what would be done, and why.")
+)
+
+/** `-c CONFIG`: the daemon's config file, as an absolute path. */
+export const config = Options.text("config").pipe(
+  Options.withAlias("c"),
+  Options.withPseudoName("CONFIG"),
+  Options.withDescription("The scheduler's config file. Default: /etc/backy.conf."),
+  Options.withDefault("/etc/backy.conf"),
+  Options.map((path) => resolve(path))
 )
 
 /** `--json`. */

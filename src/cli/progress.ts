@@ -10,6 +10,8 @@ import type { Screen } from "./Screen.ts"
 /** How often the line is redrawn, and how often one is logged. */
 const REDRAW = "100 millis"
 const LOG = "30 seconds"
+/** How often the daemon is told. */
+const REPORT = "10 seconds"
 
 /** The speed shown is that of the last seconds: it follows a change, but does not jump. */
 const WINDOW_MILLIS = 15_000
@@ -61,9 +63,16 @@ export const render = (state: State, at: number): string => {
  * Shows progress while the layer lives; at the end the redrawn line is gone.
  *
  * - `screen`: where a line can be redrawn;
- * - `log`: whether lines are logged all the same, since the log goes to a file.
+ * - `log`: whether lines are logged all the same, since the log goes to a file;
+ * - `report`: takes a line of JSON for the daemon that started us, if one did.
  */
-export const layer = (options: { readonly screen: Screen; readonly log: boolean }): Layer.Layer<never> =>
+export const layer = (
+  options: {
+    readonly screen: Screen
+    readonly log: boolean
+    readonly report?: ((line: string) => void) | undefined
+  }
+): Layer.Layer<never> =>
   Layer.scoped(
     Progress,
     Effect.gen(function*() {
@@ -85,10 +94,17 @@ export const layer = (options: { readonly screen: Screen; readonly log: boolean 
       if (options.log || !screen.canRedraw) {
         yield* Effect.forkScoped(Effect.schedule(write, Schedule.spaced(LOG)))
       }
+      const { report } = options
+      const tell = Effect.sync(() => {
+        if (state === undefined || report === undefined) return
+        report(JSON.stringify({ phase: state.phase, bytes: state.done, total: state.total }))
+      })
+      if (report !== undefined) yield* Effect.forkScoped(Effect.schedule(tell, Schedule.spaced(REPORT)))
       return {
         start: (phase: Phase, total: number) =>
-          Effect.map(Clock.currentTimeMillis, (at) => {
+          Effect.flatMap(Clock.currentTimeMillis, (at) => {
             state = begin(phase, total, at)
+            return tell
           }),
         advance: (bytes: number) =>
           Effect.sync(() => {

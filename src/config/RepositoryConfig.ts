@@ -9,6 +9,8 @@ import { builtIn, sourceSchema, type SourceType } from "../domain/SourceConfig.t
 import * as Yaml from "../domain/Yaml.ts"
 import type { ConfigInvalid } from "./ConfigError.ts"
 import { decodeYaml } from "./decodeYaml.ts"
+
+export { MAX_LENGTH } from "./decodeYaml.ts"
 import { Settings } from "./Settings.ts"
 
 export interface RepositoryConfig extends JobConfig {

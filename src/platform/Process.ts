@@ -29,6 +29,11 @@ export interface ProcessOptions<E = never> {
   readonly grace?: Duration.DurationInput
   /** Most bytes that `run` takes from standard output. */
   readonly maxOutput?: number
+  /**
+   * Takes lines that the program writes of how far it is. It gets a pipe for them, whose descriptor is in the
+   * environment as BACKY_PROGRESS_FD. Lines beyond 1024 characters are cut.
+   */
+  readonly report?: (line: string) => void
 }
 
 /** How a program ended by itself. */
@@ -150,7 +155,11 @@ export interface ProgramResult {
 export type Program = (
   args: ReadonlyArray<string>,
   stdin: Uint8Array,
-  options: { readonly env: Readonly<Record<string, string>>; readonly cwd: string | undefined }
+  options: {
+    readonly env: Readonly<Record<string, string>>
+    readonly cwd: string | undefined
+    readonly report: (line: string) => void
+  }
 ) => ProgramResult | Effect.Effect<ProgramResult>
 
 const bytesOf = (stdout: ProgramResult["stdout"]): ReadonlyArray<Uint8Array> =>
@@ -183,7 +192,11 @@ export const layerMemory = (programs: Readonly<Record<string, Program>>): Layer.
       if (program === undefined) return yield* failed({ reason: "spawn", code: "ENOENT", stderr: "" })
       const input = inputStream(options?.input)
       const pieces = input === undefined ? [] : Array.from(yield* Stream.runCollect(input))
-      const answer = program(args, concatenated(pieces), { env: options?.env ?? {}, cwd: options?.cwd })
+      const answer = program(args, concatenated(pieces), {
+        env: options?.env ?? {},
+        cwd: options?.cwd,
+        report: options?.report ?? (() => {})
+      })
       const result = Effect.isEffect(answer) ? yield* answer : answer
       const stderr = (result.stderr ?? "").slice(-STDERR_TAIL)
       return { pieces: bytesOf(result.stdout), stderr, result }

@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type ChildProcess, spawn } from "node:child_process"
+import { Socket } from "node:net"
 import type { Readable } from "node:stream"
 import { codeOf, hasCode } from "./errno.ts"
 import { type PipeReader, readPipe } from "./pipeReader.ts"
@@ -29,6 +30,8 @@ import {
 /** How long messages of a program that has ended may take to arrive. */
 const LAST_WORDS = Duration.seconds(1)
 const DEFAULT_GRACE = Duration.seconds(5)
+/** Of a line about progress, in characters. */
+const MAX_REPORT = 1024
 
 type Ending = { readonly exitCode: number | null; readonly signal: string | null }
 
@@ -84,6 +87,18 @@ const write = (child: ChildProcess, piece: Uint8Array): Effect.Effect<boolean> =
     stdin.write(piece, (error) => resume(Effect.succeed(error === null || error === undefined)))
   })
 
+/** Lines as they come, each cut at a length that nobody needs. */
+const readLines = (pipe: Readable, take: (line: string) => void): void => {
+  let rest = ""
+  // A program that ends in the middle of a line has said nothing.
+  pipe.on("error", () => {})
+  pipe.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n")
+    rest = (lines.pop() ?? "").slice(0, MAX_REPORT)
+    for (const line of lines) take(line.slice(0, MAX_REPORT))
+  })
+}
+
 /** There is always one: we ask for a pipe. */
 const stdoutOf = (child: ChildProcess): Readable => {
   if (child.stdout === null) throw new Error("a program was started without standard output")
@@ -106,8 +121,17 @@ const start = <E>(
         resume(failed("spawn", { code: codeOf(cause), stderr: hasCode(cause, "ENOENT") ? "" : String(cause) }))
       try {
         const child = spawn(command, args, {
-          stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
-          env: { ...process.env, ...options?.env },
+          stdio: [
+            input === undefined ? "ignore" : "pipe",
+            "pipe",
+            "pipe",
+            ...options?.report === undefined ? [] : ["pipe" as const]
+          ],
+          env: {
+            ...process.env,
+            ...options?.report === undefined ? {} : { BACKY_PROGRESS_FD: "3" },
+            ...options?.env
+          },
           ...(options?.cwd === undefined ? {} : { cwd: options.cwd }),
           detached: true
         })
@@ -118,6 +142,8 @@ const start = <E>(
         child.stderr?.setEncoding("utf8").on("data", (text: string) => {
           stderr = (stderr + text).slice(-STDERR_TAIL)
         }).on("close", () => Deferred.unsafeDone(silent, Effect.void))
+        const reports = child.stdio[3]
+        if (options?.report !== undefined && reports instanceof Socket) readLines(reports, options.report)
         // Who no longer reads is found at the next write.
         child.stdin?.on("error", () => {})
       } catch (cause) {

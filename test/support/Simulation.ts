@@ -38,22 +38,81 @@ export interface Simulation {
   readonly step: () => boolean
   /** Drives until `done`, or until nothing is left to do. */
   readonly drive: (done?: () => boolean) => void
+  /** Drives everything that happens within so many milliseconds; then they have passed. */
+  readonly pass: (millis: number) => void
+  /** Sets the clock on the wall forward or back. Who sleeps does not notice; durations stay right. */
+  readonly jump: (millis: number) => void
   /** Runs one effect to its end. What is stuck dies. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Exit.Exit<A, E>
 }
 
 interface Sleeper {
+  /** On a clock that nobody sets. */
   readonly at: number
-  readonly wake: () => void
+  readonly order: number
+  /** None once it was interrupted. */
+  wake: (() => void) | undefined
+}
+
+const isBefore = (a: Sleeper, b: Sleeper): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
+
+/** Sleepers by the time at which they wake: a binary heap, because a thousand jobs sleep at once. */
+const makeHeap = () => {
+  const heap: Array<Sleeper> = []
+  const at = (index: number): Sleeper => heap[index]!
+  const swap = (a: number, b: number): void => {
+    const kept = at(a)
+    heap[a] = at(b)
+    heap[b] = kept
+  }
+  const sink = (from: number): void => {
+    for (let index = from;;) {
+      const left = 2 * index + 1
+      const right = left + 1
+      let least = index
+      if (left < heap.length && isBefore(at(left), at(least))) least = left
+      if (right < heap.length && isBefore(at(right), at(least))) least = right
+      if (least === index) return
+      swap(index, least)
+      index = least
+    }
+  }
+  const shift = (): void => {
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return
+    heap[0] = last
+    sink(0)
+  }
+  return {
+    push: (sleeper: Sleeper): void => {
+      heap.push(sleeper)
+      for (let index = heap.length - 1; index > 0;) {
+        const parent = (index - 1) >> 1
+        if (!isBefore(at(index), at(parent))) return
+        swap(index, parent)
+        index = parent
+      }
+    },
+    /** The next who still sleeps. */
+    first: (): Sleeper | undefined => {
+      while (heap.length > 0 && at(0).wake === undefined) shift()
+      return heap[0]
+    },
+    shift
+  }
 }
 
 /** A new world. */
 export const make = (options: Options): Simulation => {
   const next = randomNumbers(options.seed)
   const yields = options.yields ?? 0
-  let now = options.start ?? START
+  let passed = 0
+  let offset = options.start ?? START
+  let slept = 0
   const ready: Array<() => void> = []
-  let sleepers: Array<Sleeper> = []
+  const sleepers = makeHeap()
+  const wall = () => passed + offset
+  const nanos = () => BigInt(Math.round(passed * 1e6))
   const history: Array<number> = []
 
   const scheduler: Scheduler = {
@@ -63,17 +122,18 @@ export const make = (options: Options): Simulation => {
 
   const clock: Clock.Clock = {
     [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => now,
-    unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
-    currentTimeMillis: Effect.sync(() => now),
-    currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
+    unsafeCurrentTimeMillis: wall,
+    unsafeCurrentTimeNanos: nanos,
+    currentTimeMillis: Effect.sync(wall),
+    currentTimeNanos: Effect.sync(nanos),
     sleep: (duration) =>
       Effect.async((resume) => {
-        const sleeper = { at: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
+        const millis = Duration.toMillis(duration)
+        // as a real timer, which takes such a time for ever
+        if (millis > 2 ** 31 - 1) return
+        const sleeper: Sleeper = { at: passed + Math.max(0, millis), order: slept++, wake: () => resume(Effect.void) }
         sleepers.push(sleeper)
-        return Effect.sync(() => {
-          sleepers = sleepers.filter((other) => other !== sleeper)
-        })
+        return Effect.sync(() => void (sleeper.wake = undefined))
       })
   }
 
@@ -90,16 +150,22 @@ export const make = (options: Options): Simulation => {
       task()
       return true
     }
-    const [first] = sleepers.sort((a, b) => a.at - b.at)
+    const first = sleepers.first()
     if (first === undefined) return false
     sleepers.shift()
-    now = Math.max(now, first.at)
-    first.wake()
+    passed = Math.max(passed, first.at)
+    first.wake?.()
     return true
   }
 
   const drive = (done?: () => boolean): void => {
     while (done?.() !== true && step());
+  }
+
+  const pass = (millis: number): void => {
+    const end = passed + millis
+    while (ready.length > 0 || (sleepers.first()?.at ?? Infinity) <= end) step()
+    passed = end
   }
 
   const random = Random.make(`simulation ${options.seed}`)
@@ -112,8 +178,10 @@ export const make = (options: Options): Simulation => {
 
   return {
     get now() {
-      return now
+      return wall()
     },
+    jump: (millis) => void (offset += millis),
+    pass,
     history,
     fork,
     step,

@@ -1,0 +1,240 @@
+/**
+ * One run of a job: the ordinary commands `backup`, `expire`, `purge` and `status` as child processes, then the
+ * callback. The daemon itself touches nothing in a repository but `config`.
+ */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import type { DaemonConfig, DaemonJob } from "../config/DaemonConfig.ts"
+import * as RepositoryConfig from "../config/RepositoryConfig.ts"
+import { defaults } from "../config/Settings.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
+import * as Durable from "../platform/Durable.ts"
+import * as Files from "../platform/Files.ts"
+import type { IoError } from "../platform/IoError.ts"
+import { Process, type ProcessFailed, type ProcessResult } from "../platform/Process.ts"
+import { type Facts, JobHistory } from "./JobHistory.ts"
+
+/** What is run, in this order. */
+export type Step = "config" | "backup" | "expire" | "purge" | "status" | "callback"
+
+/** Something that did not go well. */
+export interface Trouble {
+  readonly step: Step
+  readonly sentence: string
+}
+
+/** How a run ended. `troubles` of a run that is done are about what came after the backup. */
+export type Outcome =
+  | { readonly _tag: "Done"; readonly facts: Facts; readonly troubles: ReadonlyArray<Trouble> }
+  | { readonly _tag: "Failed"; readonly trouble: Trouble; readonly isStalled: boolean }
+  /** Another process has the repository: no failure. */
+  | { readonly _tag: "Busy"; readonly holder: string }
+
+/** What the children say of themselves, for those who watch. */
+export interface Progress {
+  readonly step: Step
+  /** As the child wrote it: `{"phase": …, "bytes": …, "total": …}`. */
+  readonly report: string | undefined
+}
+
+export interface RunOptions {
+  readonly job: DaemonJob
+  readonly config: Pick<DaemonConfig, "baseDir" | "backupCompletedCallback" | "settings">
+  readonly tags: ReadonlyArray<string>
+  /** Purge in any case: the last run did not end well, or nobody knows how it ended. */
+  readonly purge: boolean
+  readonly onProgress: (progress: Progress) => void
+}
+
+/** The ordinary command line, as a program that can be run. */
+export class Program extends Context.Tag("backy/daemon/Program")<Program, {
+  readonly command: string
+  readonly args: ReadonlyArray<string>
+}>() {}
+
+export class JobRunner extends Context.Tag("backy/daemon/JobRunner")<JobRunner, {
+  /** Runs a job once. Interruption ends its children: TERM, then KILL. */
+  readonly run: (options: RunOptions) => Effect.Effect<Outcome>
+}>() {}
+
+/** As `backy` ends when another process has the lock. */
+const BUSY = 75
+
+const CALLBACK_TIMEOUT = Duration.minutes(10)
+
+/** Where a job's repository is. */
+export const directoryOf = (config: Pick<DaemonConfig, "baseDir">, job: Pick<DaemonJob, "name">): string =>
+  `${config.baseDir.replace(/\/+$/, "")}/${job.name}`
+
+/** Writes `DIR/config`, and makes the directory, if that is not what is there. */
+const writeConfig = Effect.fnUntraced(function*({ config, job }: RunOptions) {
+  const directory = directoryOf(config, job)
+  const path = `${directory}/config`
+  yield* Files.ensureDirectory(directory)
+  const text = configText(config, job)
+  const present = yield* Effect.either(Durable.readSmall(path, RepositoryConfig.MAX_LENGTH))
+  if (Either.isRight(present) && new TextDecoder().decode(present.right) === text) return
+  yield* Durable.replace(path, new TextEncoder().encode(text), { mode: 0o440 })
+})
+
+/** A job's config is written with every run, and changes with a reload only. */
+const texts = new WeakMap<DaemonJob, { readonly settings: DaemonConfig["settings"]; readonly text: string }>()
+
+const configText = (config: Pick<DaemonConfig, "settings">, job: DaemonJob): string => {
+  const known = texts.get(job)
+  if (known?.settings === config.settings) return known.text
+  const text = RepositoryConfig.encode({ source: job.source, schedule: job.schedule, settings: settingsOf(config) })
+  texts.set(job, { settings: config.settings, text })
+  return text
+}
+
+/** What a repository's config says besides source and schedule; the rest concerns the daemon alone. */
+const settingsOf = ({ settings }: Pick<DaemonConfig, "settings">) => {
+  const { ionice: _ionice, nice: _nice, stallTimeout: _stallTimeout, ...rest } = settings
+  return rest
+}
+
+const lastLine = (text: string): string => text.trimEnd().split(/[\r\n]+/).at(-1)?.trim() ?? ""
+
+/** What a child said at its end, without our own name in front. */
+const saying = ({ exitCode, stderr }: Pick<ProcessResult, "exitCode" | "stderr">): string => {
+  const last = lastLine(stderr).replace(/^backy: /, "")
+  return last === "" ? `exit code ${exitCode}` : `${last} (exit code ${exitCode})`
+}
+
+/** `nice -n 10 ionice -c idle backy …` as the settings say. */
+const prefixed = (
+  { args, command }: Context.Tag.Service<Program>,
+  { ionice, nice }: DaemonConfig["settings"]
+): ReadonlyArray<string> => [
+  ...nice === undefined || nice === 0 ? [] : ["nice", "-n", String(nice)],
+  ...ionice === undefined ? [] : ["ionice", "-c", ionice],
+  command,
+  ...args
+]
+
+const make = Effect.gen(function*() {
+  const program = yield* Program
+  const process = yield* Process
+  const history = yield* JobHistory
+  const context = yield* Effect.context<BlockFile | FileSystem.FileSystem>()
+
+  /** A child that fails, with its own sentence, unless it ends in time. */
+  const child = (options: RunOptions, step: Step, args: ReadonlyArray<string>) => {
+    const { config, job } = options
+    const directory = directoryOf(config, job)
+    const [command = program.command, ...rest] = prefixed(program, config.settings)
+    const words = [...rest, "-b", directory, "-l", `${directory}/backy.log`, ...args]
+    const patience = config.settings.stallTimeout ?? defaults.stallTimeout
+    return Effect.gen(function*() {
+      let last = ""
+      let since = yield* Clock.currentTimeNanos
+      const now = yield* Clock.clockWith(Effect.succeed)
+      options.onProgress({ step, report: undefined })
+      const running = process.run(command, words, {
+        cwd: config.baseDir,
+        report: (line) => {
+          if (line === last) return
+          last = line
+          since = now.unsafeCurrentTimeNanos()
+          options.onProgress({ step, report: line })
+        }
+      })
+      const stalled = Effect.gen(function*() {
+        // only a backup tells how far it is; the others have their time as a whole
+        const limit = Duration.toMillis(patience) * (step === "purge" ? 48 : 1)
+        while (true) {
+          const idle = Number((yield* Clock.currentTimeNanos) - since) / 1e6
+          if (idle >= limit) return undefined
+          yield* Effect.sleep(limit - idle)
+        }
+      })
+      return yield* Effect.raceFirst(running, stalled)
+    })
+  }
+
+  const callback = Effect.fnUntraced(function*(options: RunOptions) {
+    const { config: { backupCompletedCallback: command, baseDir }, job } = options
+    if (command === undefined) return
+    const status = yield* child(options, "status", ["status", "--yaml"])
+    if (status === undefined) return { step: "status", sentence: "it did not end in time" } as const
+    if (status.exitCode !== 0) return { step: "status", sentence: saying(status) } as const
+    options.onProgress({ step: "callback", report: undefined })
+    const called = yield* process.run(command, [job.name], {
+      cwd: baseDir,
+      input: status.stdout,
+      timeout: CALLBACK_TIMEOUT
+    })
+    return called.exitCode === 0 ? undefined : { step: "callback", sentence: saying(called) } as const
+  })
+
+  /** What follows a backup. Nothing of it makes the backup a failure, and everything that goes wrong is told. */
+  const after = Effect.fnUntraced(function*(options: RunOptions, made: Facts) {
+    const troubles: Array<Trouble> = []
+    const told = (step: Step) => Effect.catchAll((error: ProcessFailed | IoError) =>
+      Effect.sync(() => void troubles.push({ step, sentence: error.message })))
+    const step = (name: "expire" | "purge", args: ReadonlyArray<string>) =>
+      Effect.map(child(options, name, args), (result) => {
+        if (result?.exitCode === 0) return
+        troubles.push({ step: name, sentence: result === undefined ? "it did not end in time" : saying(result) })
+      }).pipe(told(name))
+    yield* step("expire", ["expire"])
+    const directory = directoryOf(options.config, options.job)
+    const left = yield* Effect.orElseSucceed(history.read(directory), () => undefined)
+    const ids = new Set(left?.revisions.map(({ id }) => id))
+    const removed = left === undefined || made.revisions.some(({ id }) => !ids.has(id))
+    if (removed || options.purge) yield* step("purge", ["purge"])
+    yield* Effect.map(callback(options), (trouble) => {
+      if (trouble !== undefined) troubles.push(trouble)
+    }).pipe(told("callback"))
+    return { _tag: "Done", facts: left ?? made, troubles } satisfies Outcome
+  })
+
+  const failed = (step: Step, sentence: string, isStalled = false): Outcome => ({
+    _tag: "Failed",
+    trouble: { step, sentence },
+    isStalled
+  })
+
+  const run = Effect.fnUntraced(function*(options: RunOptions) {
+    const directory = directoryOf(options.config, options.job)
+    options.onProgress({ step: "config", report: undefined })
+    const written = yield* Effect.either(writeConfig(options))
+    if (Either.isLeft(written)) return failed("config", written.left.message)
+    const before = yield* history.read(directory)
+    const result = yield* child(options, "backup", ["backup", options.tags.join(",")])
+    if (result === undefined) {
+      const span = Duration.format(options.config.settings.stallTimeout ?? defaults.stallTimeout)
+      return failed("backup", `it was ended: there was no progress for ${span}`, true)
+    }
+    if (result.exitCode === BUSY) return { _tag: "Busy", holder: saying(result) } satisfies Outcome
+    if (result.exitCode !== 0) return failed("backup", saying(result))
+    const made = yield* history.read(directory)
+    const known = new Set(before.revisions.filter(({ isComplete }) => isComplete).map(({ id }) => id))
+    if (!made.revisions.some(({ id, isComplete }) => isComplete && !known.has(id))) {
+      return failed("backup", "it ended well, but there is no new revision")
+    }
+    const interrupted = before.revisions.some(({ isComplete }) => !isComplete)
+    return yield* after({ ...options, purge: options.purge || interrupted }, made)
+  })
+
+  return JobRunner.of({
+    run: (options) =>
+      run(options).pipe(
+        Effect.catchAll((error) => Effect.succeed(failed("backup", error.message))),
+        Effect.provide(context)
+      )
+  })
+})
+
+/** Runs jobs with a program. */
+export const layer: Layer.Layer<
+  JobRunner,
+  never,
+  Program | Process | JobHistory | BlockFile | FileSystem.FileSystem
+> = Layer.effect(JobRunner, make)

@@ -1,0 +1,155 @@
+/**
+ * When a job runs, decided without a clock, files or processes: a pure function of the job's schedule, its history and
+ * the time, and the Effect `Schedule` that a job's loop follows, which is nothing but that function stepped.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleInterval from "effect/ScheduleInterval"
+import * as Schedules from "../domain/JobConfig.ts"
+import * as Timetable from "../domain/Timetable.ts"
+import { counts } from "../domain/Trust.ts"
+
+/** What is known of a job when it is decided; all of it survives a restart. Instants are milliseconds since 1970. */
+export interface Job {
+  readonly schedule: Schedules.Schedule
+  readonly spread: Duration.Duration
+  readonly revisions: ReadonlyArray<Timetable.Dated>
+  /** After a failure, or while another process was busy with the repository. */
+  readonly notBefore: number | undefined
+  /** When a job without any revision may begin. */
+  readonly firstRunAt: number
+}
+
+/** What one look leaves for the next: until when the timetable has been followed, and what it asked for since. */
+export interface Memory {
+  readonly lookedAt: number
+  /** Tags whose due instant came while somebody looked and that no revision has yet, with that instant. */
+  readonly owed: Readonly<Record<string, number>>
+}
+
+/** What a look finds: when the job runs next, and with which tags. Without any tags in the schedule `at` is infinite. */
+export interface Look {
+  readonly kind: "first" | "catch-up" | "regular"
+  readonly at: number
+  readonly tags: ReadonlyArray<string>
+  /** When it was decided. */
+  readonly lookedAt: number
+}
+
+/** A first run waits at most so long for its turn among many new jobs. */
+export const FIRST_RUNS_SPREAD = Duration.hours(1)
+
+/** No wait after a failure is longer. */
+export const MAX_RETRY = Duration.hours(6)
+
+/** What a loop knows that has just begun. */
+export const begin = (now: number): Memory => ({ lookedAt: now, owed: {} })
+
+/** The tags that have a due instant after `after`, and not after `now`. */
+export const reached = (
+  schedule: Schedules.Schedule,
+  spread: Duration.Duration,
+  after: number,
+  now: number
+): ReadonlyArray<string> =>
+  Object.entries(schedule).flatMap(([tag, rule]) => {
+    const due = Timetable.nextDue({ [tag]: rule }, spread, DateTime.unsafeMake(after))
+    return due !== undefined && DateTime.toEpochMillis(due.at) <= now ? [tag] : []
+  })
+
+/** Whether a revision of that instant or later has the tag. */
+const isMade = (revisions: ReadonlyArray<Timetable.Dated>, tag: string, since: number, now: DateTime.Utc): boolean =>
+  revisions.some((revision) =>
+    revision.tags.includes(tag) && DateTime.toEpochMillis(revision.timestamp) >= since && counts(revision, now)
+  )
+
+/**
+ * Decides when the job runs next. A clock that was set back neither makes it wait for the old time nor forget what is
+ * owed; one that was set forward makes it run once for all that came due.
+ */
+export const decide = (job: Job, memory: Memory, now: number): readonly [Memory, Look] => {
+  const { revisions, schedule, spread } = job
+  const instant = DateTime.unsafeMake(now)
+  const owed: Record<string, number> = {}
+  for (const [tag, since] of Object.entries(memory.owed)) {
+    const from = Math.min(since, now)
+    if (Object.hasOwn(schedule, tag) && !isMade(revisions, tag, from, instant)) owed[tag] = from
+  }
+  const from = Math.min(memory.lookedAt, now)
+  for (const tag of from === now ? [] : reached(schedule, spread, from, now)) {
+    // made by somebody else, or by a run that began before this instant's look
+    if (!isMade(revisions, tag, from, instant)) owed[tag] ??= now
+  }
+  const next: Memory = { lookedAt: now, owed }
+  const plan = Timetable.plan({ schedule, spread, revisions, now: instant })
+  if (plan === undefined) return [next, { kind: "regular", at: Infinity, tags: [], lookedAt: now }]
+  const waiting = Object.keys(owed)
+  const isOwed = plan.kind === "regular" && waiting.length > 0
+  const tags = waiting.length === 0
+    ? plan.tags
+    : withAll(waiting, isOwed ? Timetable.missedTags(schedule, revisions, instant) : plan.tags)
+  const planned = isOwed ? now : DateTime.toEpochMillis(plan.at)
+  const first = plan.kind === "first" ? Math.min(job.firstRunAt, now + Duration.toMillis(FIRST_RUNS_SPREAD)) : 0
+  // an instant from before a clock was set back must not bind for longer than it was meant to
+  const retry = job.notBefore === undefined ? 0 : Math.min(job.notBefore, now + Duration.toMillis(MAX_RETRY))
+  return [next, { kind: plan.kind, at: Math.max(planned, first, retry), tags, lookedAt: now }]
+}
+
+const withAll = (some: Iterable<string>, others: Iterable<string>): ReadonlyArray<string> =>
+  Array.from(new Set([...some, ...others])).sort()
+
+/** The tags of a run that begins now, later than the look that asked for it: whatever has come due meanwhile, too. */
+export const currentTags = (job: Job, look: Look, now: number): ReadonlyArray<string> =>
+  withAll(
+    look.tags.filter((tag) => Object.hasOwn(job.schedule, tag)),
+    [
+      ...Timetable.missedTags(job.schedule, job.revisions, DateTime.unsafeMake(now)),
+      ...reached(job.schedule, job.spread, Math.min(look.lookedAt, now), now)
+    ]
+  )
+
+/** The tags of a run that somebody asked for: what is missed, and what would be made next anyway. */
+export const requestedTags = (job: Job, look: Look, now: number): ReadonlyArray<string> => {
+  const due = Timetable.nextDue(job.schedule, job.spread, DateTime.unsafeMake(now))
+  return withAll(currentTags(job, look, now), due?.tags ?? [])
+}
+
+/**
+ * The `Schedule` that a job's loop follows. Each step takes what is known of the job, decides, and waits for the run;
+ * but at most for `lookEvery`, so that a clock that was set, a machine that slept and a timer of more than 24.8 days do
+ * no harm. It gives the look, and whether the run is due now. Its only state besides the persisted history is `Memory`.
+ */
+export const dueSchedule = (
+  lookEvery: Duration.Duration
+): Schedule.Schedule<Look & { readonly isDue: boolean }, Job> =>
+  Schedule.makeWithState<Memory | undefined, Job, Look & { readonly isDue: boolean }>(
+    undefined,
+    (now, job, memory) =>
+      Effect.sync(() => {
+        const [next, look] = decide(job, memory ?? begin(now), now)
+        const wake = Math.min(look.at, now + Duration.toMillis(lookEvery))
+        const decision = ScheduleDecision.continueWith(ScheduleInterval.after(wake))
+        return [next, { ...look, isDue: look.at <= wake }, decision]
+      })
+  )
+
+/**
+ * Waits after failures: 2, 4, 8 … minutes, at most six hours. What is left of it after some failures is an exponential
+ * again, so a daemon that was restarted goes on where it was.
+ */
+export const retrySchedule = (failures: number): Schedule.Schedule<unknown> =>
+  Schedule.exponential(Duration.minutes(2 ** Math.min(Math.max(failures, 1), 20)), 2).pipe(
+    Schedule.union(Schedule.spaced(MAX_RETRY))
+  )
+
+/** When to try again after so many failures in a row, the last one just now. */
+export const retryAt = (failures: number, now: number): number => {
+  const schedule = retrySchedule(failures)
+  // a step of these combinators asks nobody anything
+  const [, , decision] = Effect.runSync(schedule.step(now, undefined, schedule.initial))
+  if (ScheduleDecision.isDone(decision)) return now + Duration.toMillis(MAX_RETRY)
+  return Math.min(...Array.from(decision.intervals.intervals, (interval) => interval.startMillis))
+}

@@ -1,0 +1,207 @@
+/** The built program as a daemon: real children, signals, files and telnet clients. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import * as FS from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+
+const backy = fileURLToPath(new URL("../../dist/backy", import.meta.url))
+
+let root = ""
+let port = 0
+const daemons = new Set<ChildProcess>()
+const base = () => join(root, "base")
+const configFile = () => join(root, "backy.conf")
+const logFile = () => join(root, "backy.log")
+const log = () => FS.readFileSync(logFile(), "utf8")
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
+    })
+  })
+
+const config = (options: { readonly jobs?: number; readonly interval?: string; readonly more?: string } = {}): string => {
+  const { interval = "8s", jobs = 5, more = "" } = options
+  const names = Array.from({ length: jobs }, (_, index) => `vm${index + 1}`)
+  return `global:
+  base-dir: ${base()}
+  worker-limit: 2
+  status-interval: 1
+  telnet-addrs: 127.0.0.1
+  telnet-port: ${port}
+  backup-completed-callback: ${join(root, "callback")}
+schedules:
+  often:
+    tick: {interval: ${interval}, keep: 2}
+    tock: {interval: 60s, keep: 1}
+jobs:
+${names.map((name) => `  ${name}: {schedule: often, source: {type: file, filename: ${join(root, name)}.img}}`).join("\n")}
+${more}`
+}
+
+const start = (): ChildProcess => {
+  const child = spawn(backy, ["-l", logFile(), "scheduler", "-c", configFile()], { stdio: ["ignore", "inherit", "inherit"] })
+  daemons.add(child)
+  return child
+}
+
+const exited = (child: ChildProcess): Promise<number | string> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve(child.exitCode ?? child.signalCode ?? "")
+    child.on("exit", (code, signal) => resolve(code ?? signal ?? ""))
+  })
+
+/** Waits for something that the daemon will do; fails after a time that no machine needs. */
+const until = async (what: string, holds: () => boolean): Promise<void> => {
+  for (let waited = 0; waited < 100_000; waited += 100) {
+    if (holds()) return
+    await sleep(100)
+  }
+  throw new Error(`waited in vain until ${what}\n${FS.existsSync(logFile()) ? log().slice(-3000) : ""}`)
+}
+
+const run = (...args: ReadonlyArray<string>) => {
+  const { status, stderr, stdout } = spawnSync(backy, args, { encoding: "utf8" })
+  return { status, stderr, stdout }
+}
+const check = () => run("check", "-c", configFile())
+const revisions = (job: string) =>
+  FS.existsSync(join(base(), job)) ? FS.readdirSync(join(base(), job)).filter((name) => name.endsWith(".rev")) : []
+const made = (job: string) => log().split("\n").filter((line) => line.includes(" INFO made ") && line.endsWith(`job=${job}`)).length
+
+const telnet = (program: string, input: string) =>
+  spawnSync("sh", ["-c", `{ printf '${input}'; sleep 3; } | ${program}`], { encoding: "utf8" }).stdout
+
+beforeAll(async () => {
+  root = FS.realpathSync(FS.mkdtempSync(join(tmpdir(), "backy-scheduler-")))
+  port = await freePort()
+  FS.mkdirSync(base())
+  for (let index = 1; index <= 5; index++) {
+    FS.writeFileSync(join(root, `vm${index}.img`), Buffer.alloc(300_000, `content of image ${index}`))
+  }
+  FS.writeFileSync(
+    join(root, "callback"),
+    `#!/bin/sh\nn=$(grep -c "uuid:" -)\necho "$1 $n" >> ${join(root, "called")}\n`,
+    { mode: 0o755 }
+  )
+})
+afterAll(() => {
+  for (const child of daemons) child.kill("SIGKILL")
+  FS.rmSync(root, { recursive: true, force: true })
+})
+
+describe.sequential("the daemon", () => {
+  let daemon: ChildProcess
+
+  it("is UNKNOWN to check before it has ever run, and refuses a base directory that is not there", () => {
+    FS.writeFileSync(configFile(), config())
+    const { status, stdout } = check()
+    assert.strictEqual(status, 3)
+    assert.match(stdout, /^UNKNOWN: the status file .*\/status is not there/)
+    FS.writeFileSync(join(root, "wrong.conf"), config().replace(base(), join(root, "nowhere")))
+    const refused = run("scheduler", "-c", join(root, "wrong.conf"))
+    assert.strictEqual(refused.status, 1)
+    assert.match(refused.stderr, /cannot use the base directory .*nowhere/)
+  })
+
+  it("runs, expires and purges all jobs, and calls back with the job's name and status", async () => {
+    daemon = start()
+    await until("every job has run three times", () =>
+      FS.existsSync(logFile()) && [1, 2, 3, 4, 5].every((index) => made(`vm${index}`) >= 3))
+    for (let index = 1; index <= 5; index++) assert.isAtMost(revisions(`vm${index}`).length, 5)
+    assert.strictEqual(FS.statSync(join(base(), "vm1/config")).mode & 0o777, 0o440)
+    const called = FS.readFileSync(join(root, "called"), "utf8").trim().split("\n")
+    for (let index = 1; index <= 5; index++) assert.isTrue(called.some((line) => /^vm\d [1-9]/.test(line) && line.startsWith(`vm${index} `)))
+    const { status, stdout } = check()
+    assert.deepStrictEqual([status, stdout.split(" | ")[0]], [0, "OK: 5 jobs within SLA"])
+    const jobs = JSON.parse(run("jobs", "--json", "-c", configFile(), "vm[12]").stdout) as ReadonlyArray<{ job: string }>
+    assert.deepStrictEqual(jobs.map(({ job }) => job), ["vm1", "vm2"])
+  }, 120_000)
+
+  it("lets no second one run on its base directory", () => {
+    const { status, stderr } = run("scheduler", "-c", configFile())
+    assert.strictEqual(status, 69)
+    assert.match(stderr, /another scheduler runs on .*base \(process \d+ /)
+  })
+
+  it("answers nc and telnet", () => {
+    const nc = telnet(`nc -q 2 127.0.0.1 ${port}`, String.raw`jobs vm[12]\njobs (\njobs (x+x+)+y\nfoo\nrun vm9\nquit\n`)
+    assert.match(nc, /^backy .*\r\nReady\.\r\nbacky> /)
+    assert.match(nc, /\| Job +\| SLA +\| SLA overdue \|/)
+    assert.match(nc, /\| vm1 /)
+    assert.notMatch(nc, /\| vm3 /)
+    assert.match(nc, /Cannot look for "\("/)
+    assert.match(nc, /no such command\.\r\nbacky> Unknown job vm9\r\nbacky> Goodbye\.\r\n$/)
+    const real = telnet(`telnet 127.0.0.1 ${port}`, String.raw`status\nrunall\nquit\n`)
+    assert.match(real, /\| +Status +\| # \|/)
+    assert.match(real, /Triggered immediate run for vm1|vm1 is running already/)
+    assert.match(real, /Goodbye\./)
+  }, 60_000)
+
+  it("keeps running by the old config when the new one is wrong, and says so", async () => {
+    FS.writeFileSync(configFile(), config().replace("schedule: often", "schedule: oftn"))
+    daemon.kill("SIGHUP")
+    await until("the reload was refused", () => /was not reloaded.*did you mean "often"/.test(log()))
+    const before = made("vm1")
+    await until("it still makes backups", () => made("vm1") > before)
+    assert.strictEqual(check().status, 3)
+    assert.match(FS.readFileSync(join(base(), "status"), "utf8"), /reload_refused: ".*oftn/)
+    const answer = telnet(`nc -q 2 127.0.0.1 ${port}`, String.raw`reload\nquit\n`)
+    assert.match(answer, /The new configuration is wrong, the old one stays:\r\n.*oftn/)
+    FS.rmSync(configFile())
+    daemon.kill("SIGHUP")
+    await until("a config that is gone was refused", () => log().includes("there is no config file"))
+    FS.writeFileSync(configFile(), config({ jobs: 4 }))
+    daemon.kill("SIGHUP")
+    await until("the right one was taken", () => log().includes(": 4 jobs"))
+    await until("check is green again", () => check().stdout.startsWith("OK: 4 jobs within SLA"))
+    FS.writeFileSync(configFile(), config())
+    assert.match(check().stdout, /^CRITICAL: 1 of 5 jobs not within SLA \(vm5\)/)
+    daemon.kill("SIGHUP")
+    await until("check is green with all", () => check().stdout.startsWith("OK: 5 jobs within SLA"))
+  }, 120_000)
+
+  it("goes on with a new log file after the old one was renamed", async () => {
+    FS.renameSync(logFile(), `${logFile()}.1`)
+    await until("there is a new one", () => FS.existsSync(logFile()) && log().includes(" INFO made "))
+  }, 60_000)
+
+  it("shows a source that is gone as red, and as green when it is back", async () => {
+    FS.renameSync(join(root, "vm3.img"), join(root, "away"))
+    await until("check is red", () => check().status === 2)
+    assert.match(check().stdout, /^CRITICAL: 1 of 5 jobs not within SLA \(vm3\) \| .*\n(.*\n)*critical: vm3: .*vm3\.img/)
+    FS.renameSync(join(root, "away"), join(root, "vm3.img"))
+    telnet(`nc -q 2 127.0.0.1 ${port}`, String.raw`run vm3\nquit\n`)
+    await until("check is green", () => check().status === 0)
+  }, 120_000)
+
+  it("survives kill -9: it starts again, catches up, and check turns green", async () => {
+    daemon.kill("SIGKILL")
+    await exited(daemon)
+    FS.utimesSync(join(base(), "status"), new Date(Date.now() - 600_000), new Date(Date.now() - 600_000))
+    assert.match(check().stdout, /^CRITICAL: the status file was written 10m ago/)
+    await sleep(13_000)
+    FS.renameSync(logFile(), `${logFile()}.2`)
+    daemon = start()
+    await until("every job has caught up", () =>
+      FS.existsSync(logFile()) && [1, 2, 3, 4, 5].every((index) => made(`vm${index}`) >= 1))
+    await until("check is green", () => check().status === 0)
+  }, 120_000)
+
+  it("ends its children and itself at SIGTERM, within seconds, with 0", async () => {
+    const before = Date.now()
+    daemon.kill("SIGTERM")
+    assert.strictEqual(await exited(daemon), 0)
+    assert.isBelow(Date.now() - before, 15_000)
+    const left = spawnSync("pgrep", ["-f", `-b ${base()}/`], { encoding: "utf8" }).stdout
+    assert.strictEqual(left, "")
+    assert.match(log(), /scheduler stopped\n$/)
+  }, 60_000)
+})
