@@ -14,6 +14,7 @@ import { Connector } from "./platform/Consul.ts"
 import type { IoError } from "./platform/IoError.ts"
 import * as BlockFile from "./platform/nodeBlockFile.ts"
 import * as FileLock from "./platform/nodeFileLock.ts"
+import * as FreeSpace from "./platform/nodeFreeSpace.ts"
 import * as Process from "./platform/nodeProcess.ts"
 import * as RbdProgram from "./platform/rbdProgram.ts"
 import * as Repository from "./repository/Repository.ts"
@@ -33,7 +34,7 @@ const workers = (settings: Settings): number => {
 }
 
 /** The commands that read or write the contents of many chunks. */
-const heavy: ReadonlySet<string> = new Set(["backup", "restore", "verify"])
+const heavy: ReadonlySet<string> = new Set(["backup", "restore", "upgrade", "verify"])
 
 /** The block loops as the repository's config wants them. It may have none: whoever needs it says so. */
 const blocks = ({ command, directory }: Globals) =>
@@ -80,6 +81,7 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     Repository.layer(directory),
     store,
     FileLock.layer,
+    FreeSpace.layer,
     programs,
     consul,
     Stdout.layer(streams.stdout)

@@ -42,6 +42,7 @@ import { command as restore } from "./restore.ts"
 import { command as status } from "./status.ts"
 import * as Tags from "./tags.ts"
 import { Terminal } from "./Terminal.ts"
+import { command as upgrade } from "./upgrade.ts"
 import { command as verify } from "./verify.ts"
 
 /** What the global options say. */
@@ -103,6 +104,7 @@ const backy = Command.withSubcommands(root, [
   expire,
   diff,
   purge,
+  upgrade,
   Command.withSubcommands(Reports.group, [list, show, deleteReport])
 ])
 
@@ -127,6 +129,7 @@ export const grammar = Argv.grammar(root, {
   expire: Argv.grammar(expire),
   diff: Argv.grammar(diff),
   purge: Argv.grammar(purge),
+  upgrade: Argv.grammar(upgrade),
   reports: Argv.grammar(Reports.group, {
     list: Argv.grammar(list),
     show: Argv.grammar(show),

@@ -44,9 +44,11 @@ export const codes = {
   SourceNotReady: failed,
   SourceShrank: failed,
   SourceUnsupported: failed,
+  SpaceLacking: failed,
   SpecFailed: failed,
   TagsUnknown: failed,
   TargetRefused: failed,
+  UpgradeIncomplete: failed,
   VerificationFailed: failed,
   VerificationTooSlow: failed
 } as const

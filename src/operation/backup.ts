@@ -8,6 +8,7 @@ import type * as ChunkMap from "../domain/ChunkMap.ts"
 import type { Schedule } from "../domain/JobConfig.ts"
 import * as Revision from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
+import * as Files from "../platform/Files.ts"
 import { freshId } from "../repository/freshId.ts"
 import type { History } from "../repository/History.ts"
 import * as locks from "../repository/locks.ts"
@@ -104,9 +105,19 @@ const withoutIncomplete = Effect.gen(function*() {
     yield* repository.remove(id)
     yield* Effect.logInfo(`removed revision ${id}, which was never completed`)
   }
+  yield* withoutLinks
   return {
     history: { ...history, incomplete: [] } satisfies History,
     removed: history.incomplete.map(({ id }) => id)
+  }
+})
+
+/** Versions before 2.5 of the ancestor kept links to the newest revision, which would point to an old one for ever. */
+const withoutLinks = Effect.gen(function*() {
+  const { directory } = yield* Repository
+  for (const name of ["last", "last.rev"]) {
+    const path = `${directory}/${name}`
+    if ((yield* Files.find(path))?.kind === "symlink") yield* Files.removeIfPresent(path)
   }
 })
 

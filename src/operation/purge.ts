@@ -55,6 +55,7 @@ export const purge = Effect.fn("purge")(function*(options: {
   const history = yield* repository.history
   const { orphans, references } = yield* mark(history)
   const metadata = yield* metadataLeftovers
+  if (!options.dryRun) yield* settle(history)
   // what made revisions vanish must be durable before what they named goes
   if (!options.dryRun) yield* Durable.syncDirectory(repository.directory)
   const swept = yield* sweep(references, options.dryRun)
@@ -69,6 +70,16 @@ export const purge = Effect.fn("purge")(function*(options: {
     kept: references.size
   } satisfies PurgeReport
 }, Effect.scoped)
+
+/** Interrupted upgrades are brought to their end: nobody else is at work. */
+const settle = (history: History) =>
+  Effect.flatMap(Repository, (repository) =>
+    Effect.forEach(
+      history.complete,
+      (revision) =>
+        Effect.catchTag(repository.settle(revision), "MapUnusable", (error) => Effect.logWarning(error.message)),
+      { discard: true }
+    ))
 
 /** All ids that any map names, whether or not its revision can be read, and the maps that no revision goes with. */
 const mark = Effect.fnUntraced(function*(history: History) {

@@ -103,15 +103,18 @@ const beginsLikeLegacyMap = (path: string): Effect.Effect<boolean, IoError, Port
 
 /** An image without hashes: where the file has data, whatever it has there is right. */
 const readPlain = (path: string, chunkSize: number): Effect.Effect<Image, IoError, Ports> =>
-  Effect.flatMap(BlockFile.BlockFile, (files) =>
-    files.withFile(path, { access: "read" }, (file) =>
-      Effect.gen(function*() {
-        const { size } = yield* file.stat
-        const image = { ...ChunkMap.empty(size, chunkSize), path }
-        const extents = yield* file.dataExtents(0, size)
-        for (const index of Extent.chunkIndexes(extents, chunkSize)) StoredId.setUnknown(image.ids, index)
-        return image
-      })))
+  Effect.flatMap(
+    BlockFile.BlockFile,
+    (files) =>
+      files.withFile(path, { access: "read" }, (file) =>
+        Effect.gen(function*() {
+          const { size } = yield* file.stat
+          const image = { ...ChunkMap.empty(size, chunkSize), path }
+          const extents = yield* file.dataExtents(0, size)
+          for (const index of Extent.chunkIndexes(extents, chunkSize)) StoredId.setUnknown(image.ids, index)
+          return image
+        }))
+  )
 
 const readCow = Effect.fnUntraced(function*(revision: Revision, places: Places, chunkSize: number) {
   const { id } = revision
@@ -119,7 +122,9 @@ const readCow = Effect.fnUntraced(function*(revision: Revision, places: Places, 
   if (!(yield* Files.exists(path))) return yield* missing(id, path)
   // 2.5 was interrupted when it had converted the image, but not said so in the metadata yet
   if (path === places.main && (yield* beginsLikeLegacyMap(path))) {
-    const converted = yield* Effect.either(Effect.flatMap(readBytes(id, path), (bytes) => decodeLegacy(id, path, bytes)))
+    const converted = yield* Effect.either(
+      Effect.flatMap(readBytes(id, path), (bytes) => decodeLegacy(id, path, bytes))
+    )
     if (Either.isRight(converted)) return converted.right
   }
   if (revision.mapDigest === undefined) return yield* readPlain(path, chunkSize)
@@ -143,6 +148,30 @@ export const read = (
       case "cowfile":
         return readCow(revision, places, chunkSize)
     }
+  })
+
+/**
+ * Ends what an interrupted upgrade has left: of a committed one the new map takes the place of the old map or image,
+ * of another one it is removed. Needs the lock of a backup. Tells whether there was anything to do.
+ */
+export const settle = (directory: string, revision: Revision): Effect.Effect<boolean, MapUnusable | IoError, Ports> =>
+  Effect.gen(function*() {
+    const { main, map, old } = placesOf(directory, revision.id)
+    const isImage = revision.backendType === "cowfile"
+    // the map of our own image belongs where it is
+    if (!revision.isComplete || (isImage && revision.mapDigest !== undefined)) return false
+    if (!(yield* Files.exists(map))) {
+      return revision.backendType === "chunked-v3" && (yield* Files.removeIfPresent(old))
+    }
+    if (revision.backendType !== "chunked-v3") return yield* Files.removeIfPresent(map)
+    if (Either.isLeft(yield* Effect.either(readOwn(revision, map)))) {
+      yield* readOwn(revision, main)
+      return yield* Files.removeIfPresent(map)
+    }
+    yield* Files.rename(map, main)
+    yield* Durable.syncDirectory(directory)
+    yield* Files.removeIfPresent(old)
+    return true
   })
 
 /**

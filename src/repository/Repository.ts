@@ -48,6 +48,10 @@ export class Repository extends Context.Tag("backy/repository/Repository")<Repos
   readonly publish: (revision: Revision.Revision) => Effect.Effect<void, IoError>
   /** Publishes a map durably; returns its digest for the revision. */
   readonly publishMap: (id: RevisionId, map: ChunkMap.ChunkMap) => Effect.Effect<string, IoError>
+  /** The same beside what the revision has under its own name: an image, or what an upgrade is to replace. */
+  readonly publishMapBeside: (id: RevisionId, map: ChunkMap.ChunkMap) => Effect.Effect<string, IoError>
+  /** Ends what an interrupted upgrade of a revision has left; tells whether there was anything. */
+  readonly settle: (revision: Revision.Revision) => Effect.Effect<boolean, MapUnusable | IoError>
   /** Removes a revision: first its metadata, durably, then its map and image. What is not there is no error. */
   readonly remove: (id: RevisionId) => Effect.Effect<void, IoError>
   /** Removes the map or image of a revision that is no more. */
@@ -62,14 +66,19 @@ const make = (directory: string, chunkSize: number) =>
     const provided = Effect.provide(context)
 
     const revisionPath = (id: RevisionId) => `${directory}/${id}${SUFFIX}`
-    const mapPath = (id: RevisionId) => `${directory}/${id}`
 
     const names = Files.list(directory)
 
-    const removeParts = (id: RevisionId) =>
-      Effect.forEach(Object.values(Image.placesOf(directory, id)), (path) => Files.removeIfPresent(path), {
-        discard: true
+    const writeMap = (path: string, map: ChunkMap.ChunkMap) =>
+      Effect.suspend(() => {
+        const bytes = ChunkMap.encode(map)
+        return Effect.as(Durable.replace(path, bytes, { mode: PUBLISHED }), Image.digestOf(bytes))
       })
+
+    const removeParts = (id: RevisionId) => {
+      const { main, map, old } = Image.placesOf(directory, id)
+      return Effect.forEach([main, map, old], (path) => Files.removeIfPresent(path), { discard: true })
+    }
 
     const readRevision = Effect.fnUntraced(function*(name: string) {
       const path = `${directory}/${name}`
@@ -122,11 +131,9 @@ const make = (directory: string, chunkSize: number) =>
           new TextEncoder().encode(Revision.encodeYaml(revision)),
           { mode: PUBLISHED }
         )),
-      publishMap: (id, map) =>
-        provided(Effect.suspend(() => {
-          const bytes = ChunkMap.encode(map)
-          return Effect.as(Durable.replace(mapPath(id), bytes, { mode: PUBLISHED }), Image.digestOf(bytes))
-        })),
+      publishMap: (id, map) => provided(writeMap(Image.placesOf(directory, id).main, map)),
+      publishMapBeside: (id, map) => provided(writeMap(Image.placesOf(directory, id).map, map)),
+      settle: (revision) => provided(Image.settle(directory, revision)),
       remove: (id) =>
         provided(Effect.gen(function*() {
           yield* Files.removeIfPresent(revisionPath(id))

@@ -112,7 +112,12 @@ export const make = (given: ChunkFile.Tools): Loops => {
         letGo(made)
       }
       if (same) equal += length
-      else different.push({ index, id: oldHex ?? "", state: "damaged", why: "holds other bytes than what was made of it" })
+      else {different.push({
+          index,
+          id: oldHex ?? "",
+          state: "damaged",
+          why: "holds other bytes than what was made of it"
+        })}
     })
     return { equal, different }
   }
@@ -203,7 +208,8 @@ export const make = (given: ChunkFile.Tools): Loops => {
 
     /** An image is not healed: the backup that finds this gives it up. */
     const compareImage = (image: string, index: number, hex: string | null, block: Uint8Array) => {
-      const read = () => ImageFile.read(tools, { ...request, image }, index, hex ?? HOLE, buffers.held(block.length), isZero)
+      const read = () =>
+        ImageFile.read(tools, { ...request, image }, index, hex ?? HOLE, buffers.held(block.length), isZero)
       const found = read()
       if (found.state === "good" && Buffer.compare(block, found.content) === 0) return void (equal += block.byteLength)
       const stored = found.state === "good" ? Uint8Array.from(found.content) : undefined

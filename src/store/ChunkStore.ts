@@ -93,11 +93,15 @@ export const layerFile = (
       const provided = Effect.provide(context)
       const root = `${directory}/${ChunkFile.CHUNKS}`
       const listIfThere = (path: string) =>
-        Effect.catchIf(Files.list(path), (error) => error.code === "ENOENT" || error.code === "ENOTDIR", () => Effect.succeed([]))
+        Effect.catchIf(Files.list(path), (error) =>
+          error.code === "ENOENT" || error.code === "ENOTDIR", () =>
+          Effect.succeed([]))
 
       const hasOldLayout = Effect.gen(function*() {
         for (const folder of (yield* listIfThere(root)).filter(isFolder)) {
-          if ((yield* listIfThere(`${root}/${folder}`)).some(isFolder)) return true
+          if ((yield* listIfThere(`${root}/${folder}`)).some(isFolder)) {
+            return true
+          }
         }
         return false
       })
@@ -105,16 +109,21 @@ export const layerFile = (
       // the ancestor takes a store without this marker for one of an older layout and rearranges it
       const prepare = Effect.gen(function*() {
         yield* Files.ensureDirectory(root, FOLDER_MODE)
-        if (yield* Files.exists(`${root}/store`)) return
+        if (yield* Files.exists(`${root}/store`)) {
+          return
+        }
         // … and only the ancestor rearranges it: both layouts are read here
-        if (yield* hasOldLayout) return
+        if (yield* hasOldLayout) {
+          return
+        }
         yield* Durable.replace(`${root}/store`, new TextEncoder().encode("v2"), { mode: 0o440 })
         yield* Durable.syncDirectory(directory)
       })
 
       return ChunkStore.of({
         prepare: provided(prepare),
-        folders: provided(Effect.map(listIfThere(root), (names) => names.filter(isFolder).sort())),
+        folders: provided(Effect.map(listIfThere(root), (names) =>
+          names.filter(isFolder).sort())),
         list: (folder) =>
           provided(Effect.gen(function*() {
             const names = yield* listIfThere(`${root}/${folder}`)
