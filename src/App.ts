@@ -16,6 +16,7 @@ import * as BlockFile from "./platform/nodeBlockFile.ts"
 import * as FileLock from "./platform/nodeFileLock.ts"
 import * as FreeSpace from "./platform/nodeFreeSpace.ts"
 import * as Process from "./platform/nodeProcess.ts"
+import * as Reflink from "./platform/nodeReflink.ts"
 import * as RbdProgram from "./platform/rbdProgram.ts"
 import * as Repository from "./repository/Repository.ts"
 import * as Blocks from "./store/Blocks.ts"
@@ -82,6 +83,7 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     store,
     FileLock.layer,
     FreeSpace.layer,
+    Reflink.layer,
     programs,
     consul,
     Stdout.layer(streams.stdout)

@@ -5,22 +5,16 @@ import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Revision from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { Backend } from "../domain/SourceConfig.ts"
-import * as Files from "../platform/Files.ts"
-import { FreeSpace } from "../platform/FreeSpace.ts"
 import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
-import { ChunkStore } from "../store/ChunkStore.ts"
 import { convert, type Known } from "./convert.ts"
 import { purge } from "./purge.ts"
+import { requireRoom, type Room, roomFor } from "./room.ts"
 
 /** What is to be upgraded, newest first, and what that takes for the time being. Bytes. */
-export interface UpgradePlan {
+export interface UpgradePlan extends Room {
   readonly revisions: ReadonlyArray<Revision.Revision>
-  /** At most about one more copy of what is stored in the old formats. */
-  readonly needed: number
-  /** What is free, where that can be told. */
-  readonly free: number | undefined
 }
 
 /** A revision that was left as it was, and why. */
@@ -34,19 +28,6 @@ export interface UpgradeReport {
   readonly plan: UpgradePlan
   readonly upgraded: ReadonlyArray<RevisionId>
   readonly failed: ReadonlyArray<NotUpgraded>
-}
-
-/** Less is free than an upgrade may need. Nothing was changed. */
-export class SpaceLacking extends Data.TaggedError("SpaceLacking")<{
-  readonly directory: string
-  readonly needed: number
-  readonly free: number
-}> {
-  override get message() {
-    const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`
-    return `the upgrade may need up to ${mebibytes(this.needed)} in ${this.directory} for the time being, and ` +
-      `${mebibytes(this.free)} are free (--force tries it all the same: what does not fit is left as it is)`
-  }
 }
 
 /** Some revisions could not be upgraded. They are as they were; all others are upgraded. */
@@ -74,15 +55,12 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
   readonly backend: Backend
   readonly wait: Duration.Duration
 }) {
-  const { directory } = yield* Repository
   const plan = yield* makePlan(options.backend)
   const upgraded: Array<RevisionId> = []
   const failed: Array<NotUpgraded> = []
   const report: UpgradeReport = { plan, upgraded, failed }
   if (options.dryRun) return report
-  if (plan.free !== undefined && plan.free < plan.needed && !options.force) {
-    return yield* new SpaceLacking({ directory, needed: plan.needed, free: plan.free })
-  }
+  yield* requireRoom(plan, options.force)
   let before: Converted | undefined
   for (const { id } of plan.revisions) {
     const outcome = yield* Effect.either(one(id, before, options.wait))
@@ -113,23 +91,8 @@ const isOld = (backend: Backend) => (revision: Revision.Revision): boolean =>
 
 const makePlan = Effect.fnUntraced(function*(backend: Backend) {
   const repository = yield* Repository
-  const store = yield* ChunkStore
-  const space = yield* FreeSpace
   const revisions = (yield* repository.history).complete.filter(isOld(backend)).toReversed()
-  let needed = 0
-  for (const folder of revisions.length === 0 ? [] : yield* store.folders) {
-    const { legacy } = yield* store.list(folder)
-    needed += yield* store.sizeOf(folder, legacy.map(({ file }) => file))
-  }
-  // an image goes when it is converted, so that the largest one counts
-  let largest = 0
-  for (const { backendType, id } of revisions) {
-    if (backendType !== "cowfile") continue
-    for (const name of [id, `${id}.old`]) {
-      largest = Math.max(largest, (yield* Files.find(`${repository.directory}/${name}`))?.allocated ?? 0)
-    }
-  }
-  return { revisions, needed: needed + largest, free: yield* space.at(repository.directory) } satisfies UpgradePlan
+  return { revisions, ...(yield* roomFor(revisions)) } satisfies UpgradePlan
 })
 
 /** Upgrades one revision, with the locks held; `undefined` when it has gone meanwhile. */

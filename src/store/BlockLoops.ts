@@ -206,12 +206,18 @@ export const make = (given: ChunkFile.Tools): Loops => {
       })
     }
 
-    /** An image is not healed: the backup that finds this gives it up. */
+    /** The block of an image that shares it with a damaged one is written anew, as a chunk would be. */
     const compareImage = (image: string, index: number, hex: string | null, block: Uint8Array) => {
       const read = () =>
         ImageFile.read(tools, { ...request, image }, index, hex ?? HOLE, buffers.held(block.length), isZero)
-      const found = read()
-      if (found.state === "good" && Buffer.compare(block, found.content) === 0) return void (equal += block.byteLength)
+      const isSame = (found: ChunkFile.Found) => found.state === "good" && Buffer.compare(block, found.content) === 0
+      let found = read()
+      if (!isSame(found) && (hex === null ? isZero(block) : hashOf(block) === hex)) {
+        healed.push({ id: hex ?? HOLE, ...complaint(found) })
+        ImageFile.write(tools, image, block, index * request.chunkSize)
+        found = read()
+      }
+      if (isSame(found)) return void (equal += block.byteLength)
       const stored = found.state === "good" ? Uint8Array.from(found.content) : undefined
       differ({ index, sourceHash: hashOf(block), storedHash: hex, ...complaint(found) }, block, stored)
     }

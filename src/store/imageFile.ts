@@ -43,6 +43,14 @@ export const read = (
   })
 }
 
+/** Writes a block anew, and syncs it. */
+export const write = ({ disk }: Pick<Tools, "disk">, image: string, block: Uint8Array, position: number): void =>
+  withFile(disk, disk.open(image, { access: "write" }), (descriptor) => {
+    writeFully(disk, descriptor, block, position)
+    disk.datasync(descriptor)
+    disk.dropCache(descriptor, position, block.byteLength)
+  })
+
 /** Writes what differs from the base. Nothing is synced: the caller holds the target open. */
 export const fill = (
   { disk, hash }: Pick<Tools, "disk" | "hash">,
