@@ -18,7 +18,9 @@ import type { IoError } from "./platform/IoError.ts"
 import type { BlockFile as BlockFileTag } from "./platform/BlockFile.ts"
 import * as BlockFile from "./platform/nodeBlockFile.ts"
 import * as FileLock from "./platform/nodeFileLock.ts"
+import * as FreeSpace from "./platform/nodeFreeSpace.ts"
 import * as Process from "./platform/nodeProcess.ts"
+import * as Reflink from "./platform/nodeReflink.ts"
 import * as RbdProgram from "./platform/rbdProgram.ts"
 import * as Repository from "./repository/Repository.ts"
 import * as Blocks from "./store/Blocks.ts"
@@ -37,7 +39,7 @@ const workers = (settings: Settings): number => {
 }
 
 /** The commands that read or write the contents of many chunks. */
-const heavy: ReadonlySet<string> = new Set(["backup", "restore", "verify"])
+const heavy: ReadonlySet<string> = new Set(["backup", "restore", "upgrade", "verify"])
 
 /** Where a daemon that started us wants to hear how far we are: a pipe that it left open for that. */
 const reporter = (): ((line: string) => void) | undefined => {
@@ -129,6 +131,8 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     store,
     daemon,
     FileLock.layer,
+    FreeSpace.layer,
+    Reflink.layer,
     programs,
     consul,
     Stdout.layer(streams.stdout)

@@ -46,6 +46,7 @@ import { command as scheduler } from "./scheduler.ts"
 import { command as status } from "./status.ts"
 import * as Tags from "./tags.ts"
 import { Terminal } from "./Terminal.ts"
+import { command as upgrade } from "./upgrade.ts"
 import { command as verify } from "./verify.ts"
 
 /** What the global options say. */
@@ -108,10 +109,15 @@ const backy = Command.withSubcommands(root, [
   expire,
   diff,
   purge,
+<<<<<<< HEAD
   Command.withSubcommands(Reports.group, [list, show, deleteReport]),
   scheduler,
   check,
   jobs
+=======
+  upgrade,
+  Command.withSubcommands(Reports.group, [list, show, deleteReport])
+>>>>>>> issue6
 ])
 
 /** The commands as the library knows them. */
@@ -135,6 +141,7 @@ export const grammar = Argv.grammar(root, {
   expire: Argv.grammar(expire),
   diff: Argv.grammar(diff),
   purge: Argv.grammar(purge),
+  upgrade: Argv.grammar(upgrade),
   reports: Argv.grammar(Reports.group, {
     list: Argv.grammar(list),
     show: Argv.grammar(show),

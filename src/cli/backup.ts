@@ -61,7 +61,14 @@ export const command = Command.make(
       if (Option.isNone(tags)) return yield* new NoTags({ known: byInterval(schedule) })
       const rotation = settings.verifyRotation === undefined ? {} : { verifyRotation: settings.verifyRotation }
       yield* Effect.gen(function*() {
-        const report = yield* backup({ tags: tags.value, schedule, force, wait, ...rotation })
+        const report = yield* backup({
+          tags: tags.value,
+          schedule,
+          force,
+          backend: source.backend ?? "chunked",
+          wait,
+          ...rotation
+        })
         yield* Output.lines(describe(report, (yield* Source).name))
       }).pipe(
         Effect.provide(Registry.layer(source)),

@@ -50,10 +50,12 @@ export const codes = {
   SourceNotReady: failed,
   SourceShrank: failed,
   SourceUnsupported: failed,
+  SpaceLacking: failed,
   SpecFailed: failed,
   StatusUnusable: failed,
   TagsUnknown: failed,
   TargetRefused: failed,
+  UpgradeIncomplete: failed,
   VerificationFailed: failed,
   VerificationTooSlow: failed
 } as const

@@ -14,6 +14,7 @@ const sentences: Record<Verdict["state"], string> = {
   damaged: "damaged",
   unreadable: "not fully readable (an I/O error, which proves nothing about the content)",
   "map-unusable": "cannot be used",
+  unverifiable: "readable; backy 2.5 kept nothing that its bytes could be compared with",
   "source-mismatch": "as it was stored, but still distrusted: its source had other bytes"
 }
 

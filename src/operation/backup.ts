@@ -8,8 +8,11 @@ import type * as ChunkMap from "../domain/ChunkMap.ts"
 import type { Schedule } from "../domain/JobConfig.ts"
 import * as Revision from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
+import type { Backend } from "../domain/SourceConfig.ts"
+import * as Files from "../platform/Files.ts"
 import { freshId } from "../repository/freshId.ts"
 import type { History } from "../repository/History.ts"
+import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { now } from "../repository/now.ts"
 import * as Quarantine from "../repository/Quarantine.ts"
@@ -21,8 +24,11 @@ import { chunkChanges } from "./chunkChanges.ts"
 import { compare, type CompareReport } from "./compare.ts"
 import { compareAgain } from "./compareAgain.ts"
 import { compareSamples, type Rotation } from "./compareSamples.ts"
+import { convert } from "./convert.ts"
+import { cowImage } from "./cowImage.ts"
 import { distrustLine } from "./distrustLine.ts"
 import { heal, retrust } from "./heal.ts"
+import { requireRoom, roomFor } from "./room.ts"
 import { snapshot } from "./snapshot.ts"
 import { requireKnownTags } from "./tags.ts"
 
@@ -62,10 +68,12 @@ interface Base {
 export const backup = Effect.fn("backup")(function*(options: {
   readonly tags: ReadonlyArray<string>
   readonly schedule: Schedule
-  /** Accepts tags that the schedule does not know. */
+  /** Accepts tags that the schedule does not know, and begins where there may be too little room to convert a base. */
   readonly force: boolean
   /** In which time every block of a source that is compared by samples is to be compared once. Default: 30 days. */
   readonly verifyRotation?: Duration.Duration
+  /** How the revision is kept: as chunks, which is the default, or as an image file. */
+  readonly backend?: Backend
   /** How long to wait for another process that holds the repository's locks. */
   readonly wait: Duration.Duration
 }) {
@@ -79,7 +87,7 @@ export const backup = Effect.fn("backup")(function*(options: {
   const repository = yield* Repository
   const incomplete = Revision.make({
     id,
-    backendType: "chunked-v3",
+    backendType: options.backend === "cowfile" ? "cowfile" : "chunked-v3",
     timestamp: yield* now,
     parent: history.complete.at(-1)?.id ?? null,
     tags: Revision.sortedTags(options.tags),
@@ -88,7 +96,7 @@ export const backup = Effect.fn("backup")(function*(options: {
   })
   yield* repository.publish(incomplete)
   const runs = runsOf(options.verifyRotation ?? Duration.days(30), options.schedule)
-  return yield* make(incomplete, { history, removed, started, runs }).pipe(
+  return yield* make(incomplete, { history, removed, started, runs, force: options.force }).pipe(
     Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : tidy(id))
   )
 }, Effect.scoped)
@@ -104,9 +112,19 @@ const withoutIncomplete = Effect.gen(function*() {
     yield* repository.remove(id)
     yield* Effect.logInfo(`removed revision ${id}, which was never completed`)
   }
+  yield* withoutLinks
   return {
     history: { ...history, incomplete: [] } satisfies History,
     removed: history.incomplete.map(({ id }) => id)
+  }
+})
+
+/** Versions before 2.5 of the ancestor kept links to the newest revision, which would point to an old one for ever. */
+const withoutLinks = Effect.gen(function*() {
+  const { directory } = yield* Repository
+  for (const name of ["last", "last.rev"]) {
+    const path = `${directory}/${name}`
+    if ((yield* Files.find(path))?.kind === "symlink") yield* Files.removeIfPresent(path)
   }
 })
 
@@ -132,9 +150,10 @@ interface Beginning {
   readonly started: bigint
   /** In how many runs a rotating verification comes round. */
   readonly runs: number
+  readonly force: boolean
 }
 
-const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, { history, removed, runs, started }: Beginning) {
+const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, { force, history, removed, runs, started }: Beginning) {
   const repository = yield* Repository
   const taken = yield* snapshot({
     revision: incomplete.id,
@@ -146,20 +165,28 @@ const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, { histor
   const whole = yield* retrust(history)
   const current = { ...history, complete: replaced(history.complete, whole) }
   const { complete } = current
-  const { base, chunks: { map, ...chunks }, touched } = yield* store(incomplete.id, taken, complete)
-  const mapDigest = yield* repository.publishMap(incomplete.id, map)
-  const { differences, ...compared } = yield* compareWith(incomplete.id, taken, map, touched, {
+  const { content } = taken
+  const asImage = incomplete.backendType === "cowfile" && content._tag === "Readable"
+  if (incomplete.backendType === "cowfile" && !asImage) {
+    yield* Effect.logWarning("backend: cowfile is for files and block devices; this source's revisions are kept as chunks")
+  }
+  const { base, chunks: { map, ...chunks }, finish, image, touched } = asImage
+    ? yield* cowImage({ id: incomplete.id, content, size: taken.size, complete })
+    : yield* asChunks(incomplete.id, taken, complete, force)
+  const { differences, ...compared } = yield* compareWith(incomplete.id, taken, image, touched, {
     previous: complete.findLast((revision) => revision.isTrusted)?.verification,
     runs
   })
   yield* reportHealed(incomplete.id, compared.healed)
   if (differences.length > 0) {
-    if (taken.content._tag === "Changes") yield* distrustLine(complete, base, map, differences)
+    if (content._tag === "Changes") yield* distrustLine(complete, base, map, differences)
     return yield* refuse(incomplete.id, map.chunkSize, differences)
   }
+  const mapDigest = yield* finish
 
   const seconds = Number((yield* Clock.currentTimeNanos) - started) / 1e9
   const revision = Revision.update(incomplete, {
+    backendType: asImage ? "cowfile" : "chunked-v3",
     size: map.size,
     mapDigest,
     stats: {
@@ -188,23 +215,39 @@ const replaced = (
   by: ReadonlyArray<Revision.Revision>
 ): ReadonlyArray<Revision.Revision> => revisions.map((revision) => by.find(({ id }) => id === revision.id) ?? revision)
 
-/** What a snapshot has, in chunks; the base on which it was built; which chunks were made anew. */
-const store = Effect.fnUntraced(function*(run: RevisionId, taken: Snapshot, complete: ReadonlyArray<Revision.Revision>) {
+/** What a snapshot has, in chunks, with its map published; the base on which it was built; which chunks were made anew. */
+const asChunks = Effect.fnUntraced(function*(
+  id: RevisionId,
+  taken: Snapshot,
+  complete: ReadonlyArray<Revision.Revision>,
+  force: boolean
+) {
+  const repository = yield* Repository
+  const { base, touched, ...chunks } = yield* store(id, taken, complete, force)
+  const mapDigest = yield* repository.publishMap(id, chunks.map)
+  return { base, chunks, touched, image: chunks.map, finish: Effect.succeed(mapDigest) }
+})
+
+const store = Effect.fnUntraced(function*(
+  run: RevisionId,
+  taken: Snapshot,
+  complete: ReadonlyArray<Revision.Revision>,
+  force: boolean
+) {
   const { content, size } = taken
   if (content._tag === "Readable") {
     const base = yield* findBase(complete)
-    return { base, chunks: yield* chunk({ size, content, base: base?.map, run }), touched: new Set<number>() }
+    return { base, ...(yield* chunk({ size, content, base: base?.map, run })), touched: new Set<number>() }
   }
-  const { base, changes } = yield* findDifference(content, complete)
-  const { touched, ...chunks } = yield* chunkChanges({ size, changes, second: content.second, base: base?.map, run })
-  return { base, chunks, touched }
+  const { base, changes } = yield* findDifference(content, complete, run, force)
+  return { base, ...(yield* chunkChanges({ size, changes, second: content.second, base: base?.map, run })) }
 })
 
 /** A second reading of the source, of whatever kind it offers. */
 const compareWith = (
   run: RevisionId,
   { content }: Snapshot,
-  map: ChunkMap.ChunkMap,
+  map: Image,
   touched: ReadonlySet<number>,
   rotation: Rotation
 ) => {
@@ -215,22 +258,44 @@ const compareWith = (
     : compareAgain(second, map)
 }
 
-/** The changes since the newest revision that is trusted, whose map can be read, and that the source still knows. */
-const findDifference = Effect.fnUntraced(function*(content: Changes, complete: ReadonlyArray<Revision.Revision>) {
+/**
+ * The changes since the newest revision that is trusted, whose map can be read, and that the source still knows. One of
+ * backy 2.5, or an image, is converted from what is stored: its source need not be read again.
+ */
+const findDifference = Effect.fnUntraced(function*(
+  content: Changes,
+  complete: ReadonlyArray<Revision.Revision>,
+  run: RevisionId,
+  force: boolean
+) {
   const repository = yield* Repository
-  let candidates = complete.toReversed().filter(({ backendType, isTrusted }) => isTrusted && backendType === "chunked-v3")
+  let candidates = complete.toReversed().filter(({ isTrusted }) => isTrusted)
   while (true) {
     const { base: id, changes } = yield* content.since(candidates.map((revision) => revision.id))
     const revision = candidates.find((candidate) => candidate.id === id)
     if (revision === undefined) return { base: undefined, changes }
-    const map = yield* Effect.either(repository.readMap(revision))
+    const map = yield* Effect.either(baseMap(revision, run, force))
     if (Either.isRight(map) && map.right.chunkSize === repository.chunkSize) {
       return { base: { revision, map: map.right } satisfies Base, changes }
     }
+    if (Either.isLeft(map) && map.left._tag === "SpaceLacking") return yield* map.left
     const why = Either.isLeft(map) ? map.left.message : "its chunks have another size"
     yield* Effect.logWarning(`cannot build on revision ${revision.id}: ${why}`)
     candidates = candidates.filter((candidate) => candidate !== revision)
   }
+})
+
+const baseMap = Effect.fnUntraced(function*(revision: Revision.Revision, run: RevisionId, force: boolean) {
+  const repository = yield* Repository
+  const image = yield* repository.readMap(revision)
+  if (revision.backendType === "chunked-v3") return image
+  const room = yield* roomFor([revision])
+  yield* Effect.logInfo(
+    `revision ${revision.id} is in an old format; what has not changed since is converted, which takes up to ` +
+      `${Math.ceil(room.needed / 2 ** 20)} MiB until the old revisions are gone (backy upgrade converts them)`
+  )
+  yield* requireRoom(room, force)
+  return yield* convert({ image, known: undefined, run })
 })
 
 /** The newest trusted revision whose map can be read. Without one every block is looked up by its hash. */

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as ChunkId from "../domain/ChunkId.ts"
 import type { ChunkMap } from "../domain/ChunkMap.ts"
 import * as Maps from "../domain/ChunkMap.ts"
+import type { Image } from "../repository/Image.ts"
 import { Blocks } from "../store/Blocks.ts"
 
 /** Blocks a batch: enough that a thread is busy for a while, few enough that an interrupt is answered soon. */
@@ -52,6 +53,13 @@ export const idsOf = (map: ChunkMap, indexes: ReadonlyArray<number>): Uint8Array
   indexes.forEach((index, at) => ids.set(Maps.idBytesAt(map, index), at * ChunkId.BYTES))
   return ids
 }
+
+/** What a batch of a revision's blocks is to `Blocks`, whatever kind the revision is of. */
+export const heldBy = (image: Image, batch: Batch) => ({
+  ...batch,
+  ids: idsOf(image, batch.indexes),
+  ...(image.path === undefined ? {} : { image: image.path })
+})
 
 /** How many bytes of the image some chunks hold. */
 export const bytesOf = (batch: Batch): number =>

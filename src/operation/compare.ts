@@ -2,12 +2,13 @@ import * as Effect from "effect/Effect"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
 import type { Verification } from "../domain/Revision.ts"
+import type { Image } from "../repository/Image.ts"
 import { Repository } from "../repository/Repository.ts"
 import type { Readable } from "../source/Source.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
-import { bytesOf, forEachBatch, idsOf } from "./batch.ts"
+import { bytesOf, forEachBatch, heldBy } from "./batch.ts"
 import { Progress } from "./Progress.ts"
 
 /** For how many differing or damaged blocks of one run the contents are kept. */
@@ -26,7 +27,7 @@ export interface CompareReport {
  * decoded, holes must still read as zeros. Damaged chunks are written anew where the source still has their content.
  * Fails with `SourceChanged` when the source was touched meanwhile.
  */
-export const compare = Effect.fn("compare")(function*(content: Readable, map: ChunkMap.ChunkMap) {
+export const compare = Effect.fn("compare")(function*(content: Readable, map: Image) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
   const store = yield* ChunkStore
@@ -45,10 +46,9 @@ export const compare = Effect.fn("compare")(function*(content: Readable, map: Ch
   yield* progress.start("verifying", indexes.reduce((sum, index) => sum + ChunkMap.chunkLength(map, index), 0))
   yield* forEachBatch(map, indexes, (batch) =>
     blocks.compare({
-      ...batch,
+      ...heldBy(map, batch),
       repository: directory,
       source: content.path,
-      ids: idsOf(map, batch.indexes),
       evidence: Math.max(0, evidence)
     }).pipe(
       Effect.map((compared) => {

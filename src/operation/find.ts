@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { RevisionId } from "../domain/RevisionId.ts"
+import * as Files from "../platform/Files.ts"
 import { Repository } from "../repository/Repository.ts"
 import { select, type Selection } from "./select.ts"
 
@@ -12,5 +13,10 @@ export interface Found {
 /** The paths of revisions, in the order of the spec. Fails as selecting does. */
 export const find = Effect.fn("find")(function*(revisions: Selection) {
   const { directory } = yield* Repository
-  return (yield* select(revisions)).map(({ id }): Found => ({ id, path: `${directory}/${id}` }))
+  return yield* Effect.forEach(yield* select(revisions), ({ backendType, id }) =>
+    Effect.map(
+      // where an upgrade by backy 2.5 was interrupted
+      backendType === "cowfile" ? Files.exists(`${directory}/${id}.old`) : Effect.succeed(false),
+      (isOld): Found => ({ id, path: `${directory}/${id}${isOld ? ".old" : ""}` })
+    ))
 })

@@ -5,18 +5,20 @@ import * as ChunkMap from "../domain/ChunkMap.ts"
 import type { Revision } from "../domain/Revision.ts"
 import * as Trust from "../domain/Trust.ts"
 import type { History } from "../repository/History.ts"
+import type { Image } from "../repository/Image.ts"
 import { now } from "../repository/now.ts"
 import { Repository } from "../repository/Repository.ts"
 import type { Samples, Snapshot } from "../source/Source.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
 import * as Hash from "../store/hash.ts"
-import { forEachBatch, idsOf } from "./batch.ts"
+import * as StoredId from "../store/storedId.ts"
+import { forEachBatch, heldBy, idsOf } from "./batch.ts"
 
 /** A damaged revision and where in its image the bad chunks lie. */
 interface Patient {
   readonly revision: Revision
-  readonly map: ChunkMap.ChunkMap
+  readonly map: Image
   readonly indexes: ReadonlyArray<number>
 }
 
@@ -32,7 +34,7 @@ const patients = Effect.fnUntraced(function*(history: History) {
     const indexes: Array<number> = []
     for (let index = 0; index < ChunkMap.count(map.right); index++) {
       const id = ChunkMap.idAt(map.right, index)
-      if (id !== undefined && bad.has(id)) indexes.push(index)
+      if (id !== undefined && bad.has(StoredId.nameOf(id))) indexes.push(index)
     }
     found.push({ revision, map: map.right, indexes })
   }
@@ -82,6 +84,8 @@ export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snap
   const found = yield* patients(history)
   if (found.length > 0) yield* store.prepare
   for (const { indexes, map, revision } of found) {
+    // chunks of backy 2.5 are read, not written
+    if (revision.backendType !== "chunked-v3") continue
     const open = indexes.filter((index) => !healed.has(ChunkMap.idAt(map, index) ?? ""))
     if (content._tag === "Changes") {
       if (content.second._tag === "Samples") yield* fromSamples(content.second, snapshot.size, revision, map, open)
@@ -130,12 +134,12 @@ export const retrust = Effect.fn("retrust")(function*(history: History) {
   const blocks = yield* Blocks
   const whole: Array<Revision> = []
   for (const { indexes, map, revision } of yield* patients(history)) {
-    const good = new Set<string>(indexes.map((index) => ChunkMap.idAt(map, index) ?? ""))
+    const good = new Set(indexes.map((index) => StoredId.nameOf(ChunkMap.idAt(map, index) ?? "")))
     yield* forEachBatch(map, indexes, (batch) =>
       Effect.map(
-        blocks.check({ ...batch, repository: repository.directory, ids: idsOf(map, batch.indexes) }),
+        blocks.check({ ...heldBy(map, batch), repository: repository.directory }),
         (checked) => {
-          for (const chunk of checked.bad) good.delete(chunk.id)
+          for (const chunk of checked.bad) good.delete(StoredId.nameOf(chunk.id))
         }
       ))
     // a chunk listed as bad that the map does not name is a contradiction, and no ground for trust

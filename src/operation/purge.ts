@@ -10,7 +10,8 @@ import { isTemporary } from "../platform/temporaryName.ts"
 import type { History } from "../repository/History.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
-import { ChunkStore, fileName } from "../store/ChunkStore.ts"
+import { ChunkStore, fileName, isLegacyTemporary } from "../store/ChunkStore.ts"
+import * as StoredId from "../store/storedId.ts"
 
 /** What a revision needs cannot be known, so nothing may be removed. */
 export class PurgeBlocked extends Data.TaggedError("PurgeBlocked")<{
@@ -54,6 +55,7 @@ export const purge = Effect.fn("purge")(function*(options: {
   const history = yield* repository.history
   const { orphans, references } = yield* mark(history)
   const metadata = yield* metadataLeftovers
+  if (!options.dryRun) yield* settle(history)
   // what made revisions vanish must be durable before what they named goes
   if (!options.dryRun) yield* Durable.syncDirectory(repository.directory)
   const swept = yield* sweep(references, options.dryRun)
@@ -69,6 +71,16 @@ export const purge = Effect.fn("purge")(function*(options: {
   } satisfies PurgeReport
 }, Effect.scoped)
 
+/** Interrupted upgrades are brought to their end: nobody else is at work. */
+const settle = (history: History) =>
+  Effect.flatMap(Repository, (repository) =>
+    Effect.forEach(
+      history.complete,
+      (revision) =>
+        Effect.catchTag(repository.settle(revision), "MapUnusable", (error) => Effect.logWarning(error.message)),
+      { discard: true }
+    ))
+
 /** All ids that any map names, whether or not its revision can be read, and the maps that no revision goes with. */
 const mark = Effect.fnUntraced(function*(history: History) {
   const repository = yield* Repository
@@ -78,22 +90,25 @@ const mark = Effect.fnUntraced(function*(history: History) {
   for (const revision of history.complete) {
     if (!maps.has(revision.id)) {
       return yield* new PurgeBlocked({
-        problem: `revision ${revision.id} has no chunk map`,
+        problem: `revision ${revision.id} has neither chunk map nor image`,
         revision: revision.id
       })
     }
   }
+  const known = new Map([...history.complete, ...history.incomplete].map((revision) => [revision.id, revision]))
   const names = new Set(yield* Files.list(repository.directory))
   for (const id of maps) {
     if (!names.has(`${id}.rev`)) {
       orphans.push(id)
       continue
     }
-    // a map that reads well but is not the one that was written names the wrong chunks
-    const revision = history.complete.find((one) => one.id === id)
-    const reading = revision === undefined ? repository.readMapFile(id) : repository.readMap(revision)
-    const map = yield* Effect.mapError(reading, (error) => new PurgeBlocked({ problem: error.message, revision: id }))
-    for (let offset = 0; offset < map.ids.length; offset += ChunkId.BYTES) references.add(map.ids, offset)
+    const named = yield* Effect.mapError(
+      repository.references(id, known.get(id)),
+      (error) => new PurgeBlocked({ problem: error.message, revision: id })
+    )
+    for (const ids of named) {
+      for (let offset = 0; offset < ids.length; offset += ChunkId.BYTES) references.add(ids, offset)
+    }
   }
   return { orphans, references }
 })
@@ -102,22 +117,24 @@ const mark = Effect.fnUntraced(function*(history: History) {
 const metadataLeftovers = Effect.gen(function*() {
   const { directory } = yield* Repository
   const places = [directory, `${directory}/chunks`, `${directory}/quarantine`, `${directory}/quarantine/chunks`]
-  const found = yield* Effect.forEach(
-    places,
-    (place) =>
-      Effect.catchIf(Files.list(place), ({ code }) => code === "ENOENT", () => Effect.succeed([])).pipe(
-        Effect.map((names) => names.filter(isTemporary).map((name) => `${place}/${name}`))
+  const found = yield* Effect.forEach(places, (place) =>
+    Effect.catchIf(Files.list(place), ({ code }) => code === "ENOENT", () => Effect.succeed([])).pipe(
+      Effect.map((names) =>
+        names.filter((name) => isTemporary(name) || isLegacyTemporary(name)).map((name) => `${place}/${name}`)
       )
-  )
-  return found.flat()
+    ))
+  return yield* Effect.filter(found.flat(), (path) => Effect.map(Files.find(path), (stat) => stat?.kind === "file"))
 })
 
 const sweep = Effect.fnUntraced(function*(references: IdSet.IdSet, dryRun: boolean) {
   const store = yield* ChunkStore
   const totals = { chunks: 0, bytes: 0, leftovers: 0, unknown: 0 }
   for (const folder of yield* store.folders) {
-    const { chunks, leftovers, unknown } = yield* store.list(folder)
-    const unneeded = chunks.filter((id) => !references.has(ChunkId.toBytes(id), 0)).map(fileName)
+    const { chunks, leftovers, legacy, unknown } = yield* store.list(folder)
+    const unneeded = [
+      ...chunks.filter((id) => !references.has(ChunkId.toBytes(id), 0)).map(fileName),
+      ...legacy.filter(({ name }) => !references.has(StoredId.ofLegacyName(name), 0)).map(({ file }) => file)
+    ]
     totals.bytes += yield* store.sizeOf(folder, unneeded)
     if (!dryRun) yield* store.remove(folder, [...unneeded, ...leftovers])
     totals.chunks += unneeded.length

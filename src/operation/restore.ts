@@ -7,12 +7,14 @@ import * as Extent from "../domain/Extent.ts"
 import type { Revision } from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import * as History from "../repository/History.ts"
+import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { release } from "../store/release.ts"
-import { batches, bytesOf, forEachBatch, idsOf } from "./batch.ts"
+import * as StoredId from "../store/storedId.ts"
+import { batches, bytesOf, forEachBatch, heldBy } from "./batch.ts"
 import { Output } from "./Output.ts"
 import { Progress } from "./Progress.ts"
 import { openTarget, type TargetFile } from "./restoreTarget.ts"
@@ -94,11 +96,11 @@ const warnIfDistrusted = Effect.fnUntraced(function*(revision: Revision) {
   )
 })
 
-const lostOf = (map: ChunkMap.ChunkMap, bad: ReadonlyArray<Protocol.BadChunk>): Array<Lost> =>
+const lostOf = (map: Image, bad: ReadonlyArray<Protocol.BadChunk>): Array<Lost> =>
   bad.map(({ id, index, why }) => ({
     offset: index * map.chunkSize,
     length: ChunkMap.chunkLength(map, index),
-    chunk: id,
+    chunk: StoredId.nameOf(id),
     why
   }))
 
@@ -108,7 +110,7 @@ const accept = (revision: RevisionId, lost: ReadonlyArray<Lost>, salvage: boolea
 
 const toFile = (
   revision: RevisionId,
-  map: ChunkMap.ChunkMap,
+  map: Image,
   path: string,
   options: { readonly force: boolean; readonly salvage: boolean }
 ) =>
@@ -116,7 +118,7 @@ const toFile = (
 
 const write = Effect.fnUntraced(function*(
   revision: RevisionId,
-  map: ChunkMap.ChunkMap,
+  map: Image,
   target: TargetFile,
   salvage: boolean
 ) {
@@ -131,10 +133,9 @@ const write = Effect.fnUntraced(function*(
   yield* forEachBatch(map, indexes, (batch) =>
     Effect.gen(function*() {
       const restored = yield* blocks.restore({
-        ...batch,
+        ...heldBy(map, batch),
         repository: directory,
         target: target.path,
-        ids: idsOf(map, batch.indexes),
         zeros: target.zeros
       })
       written += restored.written
@@ -146,7 +147,7 @@ const write = Effect.fnUntraced(function*(
   return { lost, written }
 })
 
-const toOutput = Effect.fnUntraced(function*(revision: RevisionId, map: ChunkMap.ChunkMap, salvage: boolean) {
+const toOutput = Effect.fnUntraced(function*(revision: RevisionId, map: Image, salvage: boolean) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
   const output = yield* Output
@@ -159,7 +160,7 @@ const toOutput = Effect.fnUntraced(function*(revision: RevisionId, map: ChunkMap
     // read ahead in parallel, written in order
     Stream.mapEffect((batch) =>
       Effect.map(
-        blocks.read({ ...batch, repository: directory, ids: idsOf(map, batch.indexes) }),
+        blocks.read({ ...heldBy(map, batch), repository: directory }),
         (read) => ({ ...read, lost: lostOf(map, read.bad) })
       ), { concurrency: blocks.parallelism }),
     Stream.runForEach((read) =>

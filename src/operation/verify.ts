@@ -12,6 +12,7 @@ import type { RevisionId } from "../domain/RevisionId.ts"
 import * as Trust from "../domain/Trust.ts"
 import * as Durable from "../platform/Durable.ts"
 import type { IoError } from "../platform/IoError.ts"
+import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { now } from "../repository/now.ts"
 import * as Quarantine from "../repository/Quarantine.ts"
@@ -21,16 +22,21 @@ import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import * as ChunkFile from "../store/chunkFile.ts"
 import { maxFrameLength } from "../store/codec.ts"
-import { forEachBatch, idsOf } from "./batch.ts"
+import * as LegacyFile from "../store/legacy/legacyFile.ts"
+import * as StoredId from "../store/storedId.ts"
+import { forEachBatch, heldBy } from "./batch.ts"
 import { MAX_EVIDENCE } from "./compare.ts"
 import { syncDoubted } from "./heal.ts"
 import { Progress } from "./Progress.ts"
 import { RevisionIncomplete, select, type Selection } from "./select.ts"
 
-/** What was found out about one revision. `unreadable`: I/O errors, which prove nothing about the content. */
+/**
+ * What was found out about one revision. `unreadable`: I/O errors, which prove nothing about the content.
+ * `unverifiable`: an image of backy 2.5, all of which could be read, but there is nothing to compare it with.
+ */
 export interface Verdict {
   readonly revision: RevisionId
-  readonly state: "verified" | "damaged" | "unreadable" | "map-unusable" | "source-mismatch"
+  readonly state: "verified" | "damaged" | "unreadable" | "map-unusable" | "source-mismatch" | "unverifiable"
   /** Byte ranges of the image that are lost, and why. */
   readonly lost: ReadonlyArray<{ readonly offset: number; readonly length: number; readonly why: string }>
   readonly reason?: string
@@ -47,16 +53,36 @@ export interface VerifyReport {
 /** `verify` found damage. Nothing was deleted; the report says what is lost. */
 export class DamageFound extends Data.TaggedError("DamageFound")<{ readonly report: VerifyReport }> {
   override get message() {
-    const bad = this.report.verdicts.filter(({ state }) => state !== "verified" && state !== "source-mismatch")
+    const bad = this.report.verdicts.filter(({ state }) => !isWhole(state))
     return `${bad.length} of ${this.report.verdicts.length} revisions are not whole: ` +
       `${bad.map(({ revision, state }) => `${revision} (${state})`).join(", ")}; ` +
       "the next backup stores again what the source still has, backy restore --salvage saves the rest"
   }
 }
 
+/** Whether all that could be checked was right. */
+const isWhole = (state: Verdict["state"]): boolean => {
+  switch (state) {
+    case "verified":
+    case "source-mismatch":
+    case "unverifiable":
+      return true
+    case "damaged":
+    case "unreadable":
+    case "map-unusable":
+      return false
+  }
+}
+
 interface Examined {
   readonly revision: Revision
-  readonly map: Either.Either<ChunkMap.ChunkMap, MapUnusable | IoError>
+  readonly map: Either.Either<Image, MapUnusable | IoError>
+}
+
+/** What is wrong with chunks, by id, and with the blocks of image files, by revision. */
+interface Wrong {
+  readonly chunks: Map<string, Protocol.BadChunk>
+  readonly blocks: Map<RevisionId, ReadonlyArray<Protocol.BadChunk>>
 }
 
 /**
@@ -80,7 +106,7 @@ export const verify = Effect.fn("verify")(function*(options: {
     yield* Effect.tapErrorTag(locks.forRecording(options.wait), "LockHeld", () => tellUnrecorded(found))
     return yield* recordFindings(found)
   }))
-  if (report.verdicts.some(({ state }) => state !== "verified" && state !== "source-mismatch")) {
+  if (report.verdicts.some(({ state }) => !isWhole(state))) {
     return yield* new DamageFound({ report })
   }
   return report
@@ -97,9 +123,11 @@ type Found = Effect.Effect.Success<ReturnType<typeof examine>>
 
 /** The reading may have taken hours: what it found is told even if it cannot be recorded. */
 const tellUnrecorded = ({ bad }: Found) =>
-  Effect.forEach(bad.values(), ({ id, why }) => Effect.logWarning(`not recorded: chunk ${id} ${why}`), {
-    discard: true
-  })
+  Effect.forEach(
+    bad.chunks.values(),
+    ({ id, why }) => Effect.logWarning(`not recorded: chunk ${StoredId.nameOf(id)} ${why}`),
+    { discard: true }
+  )
 
 const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) {
   const repository = yield* Repository
@@ -110,23 +138,25 @@ const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) 
     (revision) => Effect.map(Effect.either(repository.readMap(revision)), (map): Examined => ({ revision, map }))
   )
   const seen = IdSet.make()
-  const bad = new Map<string, Protocol.BadChunk>()
+  const bad: Wrong = { chunks: new Map(), blocks: new Map() }
   let bytes = 0
-  for (const { map } of examined) {
+  for (const { map, revision } of examined) {
     if (Either.isLeft(map)) continue
+    const image = map.right
     const fresh: Array<number> = []
-    for (let index = 0; index < ChunkMap.count(map.right); index++) {
-      if (seen.add(map.right.ids, index * ChunkId.BYTES)) fresh.push(index)
+    for (let index = 0; index < ChunkMap.count(image); index++) {
+      // what lies in an image file lies nowhere else
+      if (image.path !== undefined || seen.add(image.ids, index * ChunkId.BYTES)) fresh.push(index)
     }
-    yield* progress.start("checking", fresh.reduce((sum, index) => sum + ChunkMap.chunkLength(map.right, index), 0))
+    yield* progress.start("checking", fresh.reduce((sum, index) => sum + ChunkMap.chunkLength(image, index), 0))
     yield* forEachBatch(
-      map.right,
+      image,
       fresh,
       (batch) =>
-        blocks.check({ ...batch, repository: repository.directory, ids: idsOf(map.right, batch.indexes) }).pipe(
+        blocks.check({ ...heldBy(image, batch), repository: repository.directory }).pipe(
           Effect.flatMap((checked) => {
             bytes += checked.good
-            for (const chunk of checked.bad) bad.set(chunk.id, chunk)
+            note(bad, revision.id, image, checked.bad)
             return progress.advance(checked.good)
           })
         )
@@ -135,6 +165,12 @@ const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) 
   return { examined, bad, bytes, chunks: seen.size }
 })
 
+const note = (wrong: Wrong, revision: RevisionId, image: Image, found: ReadonlyArray<Protocol.BadChunk>): void => {
+  if (found.length === 0) return
+  if (image.path !== undefined) wrong.blocks.set(revision, [...wrong.blocks.get(revision) ?? [], ...found])
+  else for (const chunk of found) wrong.chunks.set(chunk.id, chunk)
+}
+
 /** With the locks held all is looked at once more: what was found may have been healed or removed meanwhile. */
 const recordFindings = Effect.fnUntraced(function*(found: Found) {
   const repository = yield* Repository
@@ -142,16 +178,16 @@ const recordFindings = Effect.fnUntraced(function*(found: Found) {
   const history = yield* repository.history
   for (const { path, reason } of history.broken) yield* Effect.logWarning(`not verified: ${path}: ${reason}`)
   const bad = yield* stillBad(found)
-  const proven = new Set([...bad.values()].filter(({ state }) => state !== "unreadable").map(({ id }) => id))
+  const proven = new Set([...bad.chunks.values()].filter(({ state }) => state !== "unreadable").map(({ id }) => id))
 
   if (proven.size > 0) {
-    yield* keepEvidence(bad, found.examined)
+    yield* keepEvidence(bad.chunks, found.examined)
     const ids = setOf(proven)
     // revisions that were not asked for lose the same chunks
     for (const revision of history.complete) {
       const map = yield* Effect.either(repository.readMap(revision))
-      if (Either.isLeft(map)) continue
-      const chunks = indexesOf(map.right, ids).map((index) => ChunkMap.idAt(map.right, index) ?? "")
+      if (Either.isLeft(map) || map.right.path !== undefined) continue
+      const chunks = indexesOf(map.right, ids).map((index) => StoredId.nameOf(ChunkMap.idAt(map.right, index) ?? ""))
       if (chunks.length > 0) yield* record(Trust.distrust(revision, { reason: "damaged", at, chunks }))
     }
   }
@@ -164,10 +200,17 @@ const recordFindings = Effect.fnUntraced(function*(found: Found) {
       verdicts.push(yield* judgeWithoutMap(current, map.left, at))
       continue
     }
-    const lost = lostRanges(map.right, bad)
+    const lost = lostRanges(current.id, map.right, bad)
     if (lost.length > 0) {
-      const damaged = lost.some(({ id }) => proven.has(id))
+      const damaged = lost.some(({ state }) => state !== "unreadable")
+      if (damaged && map.right.path !== undefined) {
+        yield* record(Trust.distrust(current, { reason: "damaged", at }))
+      }
       verdicts.push({ revision: revision.id, state: damaged ? "damaged" : "unreadable", lost })
+      continue
+    }
+    if (map.right.path !== undefined && current.mapDigest === undefined) {
+      verdicts.push({ revision: revision.id, state: "unverifiable", lost: [] })
       continue
     }
     const verified = Trust.verify(current, at)
@@ -191,10 +234,7 @@ const judgeWithoutMap = Effect.fnUntraced(function*(
   const repository = yield* Repository
   const again = yield* Effect.either(repository.readMap(revision))
   const isWrong = first._tag === "MapUnusable" && Either.isLeft(again) && again.left._tag === "MapUnusable"
-  // what this version cannot read may well be whole
-  if (isWrong && revision.backendType === "chunked-v3") {
-    yield* record(Trust.distrust(revision, { reason: "damaged", at }))
-  }
+  if (isWrong) yield* record(Trust.distrust(revision, { reason: "damaged", at }))
   const reason = Either.isLeft(again) ? again.left.message : `${first.message}, but could be read the second time`
   return { revision: revision.id, state: isWrong ? "map-unusable" : "unreadable", lost: [], reason } satisfies Verdict
 })
@@ -202,21 +242,21 @@ const judgeWithoutMap = Effect.fnUntraced(function*(
 const stillBad = Effect.fnUntraced(function*(found: Found) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
-  const bad = new Map<string, Protocol.BadChunk>()
-  if (found.bad.size === 0) return bad
-  const ids = setOf(found.bad.keys())
-  for (const { map } of found.examined) {
+  const bad: Wrong = { chunks: new Map(), blocks: new Map() }
+  const ids = setOf(found.bad.chunks.keys())
+  for (const { map, revision } of found.examined) {
     if (Either.isLeft(map)) continue
-    const indexes = indexesOf(map.right, ids).filter((index) => !bad.has(ChunkMap.idAt(map.right, index) ?? ""))
+    const image = map.right
+    const indexes = image.path === undefined
+      ? indexesOf(image, ids).filter((index) => !bad.chunks.has(ChunkMap.idAt(image, index) ?? ""))
+      : found.bad.blocks.get(revision.id)?.map(({ index }) => index) ?? []
     yield* forEachBatch(
-      map.right,
+      image,
       indexes,
       (batch) =>
         Effect.map(
-          blocks.check({ ...batch, repository: directory, ids: idsOf(map.right, batch.indexes) }),
-          (checked) => {
-            for (const chunk of checked.bad) bad.set(chunk.id, chunk)
-          }
+          blocks.check({ ...heldBy(image, batch), repository: directory }),
+          (checked) => note(bad, revision.id, image, checked.bad)
         )
     )
   }
@@ -238,16 +278,22 @@ const indexesOf = (map: ChunkMap.ChunkMap, wanted: IdSet.IdSet): ReadonlyArray<n
   return indexes
 }
 
-const lostRanges = (map: ChunkMap.ChunkMap, bad: ReadonlyMap<string, Protocol.BadChunk>) =>
-  bad.size === 0 ? [] : indexesOf(map, setOf(bad.keys())).map((index) => {
-    const id = ChunkMap.idAt(map, index) ?? ""
-    return {
-      id,
-      offset: index * map.chunkSize,
-      length: ChunkMap.chunkLength(map, index),
-      why: bad.get(id)?.why ?? ""
-    }
-  })
+const lostRanges = (revision: RevisionId, map: Image, bad: Wrong) => {
+  const blocks = map.path !== undefined
+    ? bad.blocks.get(revision) ?? []
+    : bad.chunks.size === 0
+    ? []
+    : indexesOf(map, setOf(bad.chunks.keys())).flatMap((index) => {
+      const chunk = bad.chunks.get(ChunkMap.idAt(map, index) ?? "")
+      return chunk === undefined ? [] : [{ ...chunk, index }]
+    })
+  return blocks.map(({ index, state, why }) => ({
+    state,
+    offset: index * map.chunkSize,
+    length: ChunkMap.chunkLength(map, index),
+    why
+  }))
+}
 
 /** Copies the bad files; they stay in place until a good one is renamed over them. */
 const keepEvidence = Effect.fnUntraced(function*(
@@ -257,12 +303,15 @@ const keepEvidence = Effect.fnUntraced(function*(
   const { directory } = yield* Repository
   const findings: Array<Quarantine.Finding> = []
   for (const { id, state, why } of bad.values()) {
-    const path = ChunkFile.pathOf(directory, id)
+    const legacy = StoredId.legacyName(id)
+    const paths = legacy === undefined ? [ChunkFile.pathOf(directory, id)] : LegacyFile.pathsOf(directory, legacy)
     // the first few files are evidence enough, and bounded
     const raw = state === "damaged" && findings.length < MAX_EVIDENCE
-      ? yield* Effect.option(Durable.readSmall(path, maxFrameLength(ChunkMap.CHUNK_SIZE)))
+      ? yield* Effect.option(Effect.firstSuccessOf(
+        paths.map((path) => Durable.readSmall(path, maxFrameLength(ChunkMap.CHUNK_SIZE)))
+      ))
       : Option.none()
-    findings.push({ chunk: id, why, contents: Option.toArray(raw) })
+    findings.push({ chunk: StoredId.nameOf(id), why, contents: Option.toArray(raw) })
   }
   yield* Quarantine.record({
     kind: "damaged",

@@ -121,7 +121,8 @@ export const makeData = (machine: Machine): DataCalls => {
     const count = Math.min(buffer.length, room)
     if (count === 0 && buffer.length > 0) throw errnoError("ENOSPC", "write", handle.path)
     // The caller may use its buffer again.
-    const bytes = buffer.slice(0, count)
+    // not `slice`: of a Node Buffer that is a view, and the caller uses its buffer again
+    const bytes = new Uint8Array(buffer.subarray(0, count))
     if (count > 0) change(state, handle.ino, inode, { kind: "write", offset: position, bytes }, now())
     return count
   }

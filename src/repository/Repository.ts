@@ -15,15 +15,13 @@ import type * as BlockFile from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
 import type { IoError } from "../platform/IoError.ts"
-import * as Hash from "../store/hash.ts"
 import type { BrokenRevision, History } from "./History.ts"
 import * as HistoryOf from "./History.ts"
-import { MapUnusable, RepositoryMissing } from "./RepositoryError.ts"
+import * as Image from "./Image.ts"
+import { type MapUnusable, RepositoryMissing } from "./RepositoryError.ts"
 
 /** A `.rev` file is a page of text; what is longer is not one. */
 const MAX_REVISION_BYTES = 1024 * 1024
-/** A 100 TiB image's map. */
-const MAX_MAP_BYTES = 2 ** 31
 
 /** Mode of published revisions and maps: nobody writes to them again. */
 const PUBLISHED = 0o440
@@ -37,19 +35,26 @@ export class Repository extends Context.Tag("backy/repository/Repository")<Repos
   readonly check: Effect.Effect<void, RepositoryMissing | IoError>
   /** All revisions, oldest first, and what could not be read. One bad file never hides the others. */
   readonly history: Effect.Effect<History, RepositoryMissing | IoError>
-  /** The chunk map of a complete revision, checked against its digest. */
-  readonly readMap: (revision: Revision.Revision) => Effect.Effect<ChunkMap.ChunkMap, MapUnusable | IoError>
-  /** The ids of all map files present, whether or not a revision goes with them. */
+  /** What a complete revision of any kind holds, its map checked against its digest. */
+  readonly readMap: (revision: Revision.Revision) => Effect.Effect<Image.Image, MapUnusable | IoError>
+  /** The ids of all maps and images present, whether or not a revision goes with them. */
   readonly mapIds: Effect.Effect<ReadonlyArray<RevisionId>, IoError>
-  /** A map by its id alone, without a digest to check it against. */
-  readonly readMapFile: (id: RevisionId) => Effect.Effect<ChunkMap.ChunkMap, MapUnusable | IoError>
+  /** The packed ids of all chunks that a revision's files name; `undefined` for one whose metadata cannot be read. */
+  readonly references: (
+    id: RevisionId,
+    revision: Revision.Revision | undefined
+  ) => Effect.Effect<ReadonlyArray<Uint8Array>, MapUnusable | IoError>
   /** Publishes or replaces a revision's metadata durably. With `stats.duration` in it, this is the commit. */
   readonly publish: (revision: Revision.Revision) => Effect.Effect<void, IoError>
   /** Publishes a map durably; returns its digest for the revision. */
   readonly publishMap: (id: RevisionId, map: ChunkMap.ChunkMap) => Effect.Effect<string, IoError>
-  /** Removes a revision: first its metadata, durably, then its map. What is not there is no error. */
+  /** The same beside what the revision has under its own name: an image, or what an upgrade is to replace. */
+  readonly publishMapBeside: (id: RevisionId, map: ChunkMap.ChunkMap) => Effect.Effect<string, IoError>
+  /** Ends what an interrupted upgrade of a revision has left; tells whether there was anything. */
+  readonly settle: (revision: Revision.Revision) => Effect.Effect<boolean, MapUnusable | IoError>
+  /** Removes a revision: first its metadata, durably, then its map and image. What is not there is no error. */
   readonly remove: (id: RevisionId) => Effect.Effect<void, IoError>
-  /** Removes a map without revision. */
+  /** Removes the map or image of a revision that is no more. */
   readonly removeMap: (id: RevisionId) => Effect.Effect<void, IoError>
 }>() {}
 
@@ -61,9 +66,19 @@ const make = (directory: string, chunkSize: number) =>
     const provided = Effect.provide(context)
 
     const revisionPath = (id: RevisionId) => `${directory}/${id}${SUFFIX}`
-    const mapPath = (id: RevisionId) => `${directory}/${id}`
 
     const names = Files.list(directory)
+
+    const writeMap = (path: string, map: ChunkMap.ChunkMap) =>
+      Effect.suspend(() => {
+        const bytes = ChunkMap.encode(map)
+        return Effect.as(Durable.replace(path, bytes, { mode: PUBLISHED }), Image.digestOf(bytes))
+      })
+
+    const removeParts = (id: RevisionId) => {
+      const { main, map, old } = Image.placesOf(directory, id)
+      return Effect.forEach([main, map, old], (path) => Files.removeIfPresent(path), { discard: true })
+    }
 
     const readRevision = Effect.fnUntraced(function*(name: string) {
       const path = `${directory}/${name}`
@@ -101,64 +116,33 @@ const make = (directory: string, chunkSize: number) =>
       Effect.map((read) => HistoryOf.make(read.flatMap(Option.toArray)))
     )
 
-    const readMapBytes = (id: RevisionId) =>
-      Durable.readSmall(mapPath(id), MAX_MAP_BYTES).pipe(
-        Effect.catchIf(
-          (error) => error.code === "ENOENT",
-          () => Effect.fail(new MapUnusable({ id, path: mapPath(id), reason: "it is missing" }))
-        )
-      )
-
-    const decodeMap = (id: RevisionId, bytes: Uint8Array) =>
-      Either.mapLeft(
-        ChunkMap.decode(bytes),
-        (invalid) => new MapUnusable({ id, path: mapPath(id), reason: invalid.message })
-      )
-
-    const readMap = Effect.fn("Repository.readMap")(function*(revision: Revision.Revision) {
-      const unusable = (reason: string) => new MapUnusable({ id: revision.id, path: mapPath(revision.id), reason })
-      const bytes = yield* readMapBytes(revision.id)
-      const map = yield* decodeMap(revision.id, bytes)
-      if (revision.mapDigest !== undefined && revision.mapDigest !== digest(bytes)) {
-        return yield* unusable("it was changed since it was written (its digest differs)")
-      }
-      if (revision.size !== undefined && revision.size !== map.size) {
-        return yield* unusable(`it is of an image of ${map.size} bytes, the revision of one of ${revision.size}`)
-      }
-      return map
-    })
-
     return Repository.of({
       directory,
       chunkSize,
       check: provided(Effect.asVoid(revisionFiles)),
       history: provided(history),
-      readMap: (revision) => provided(readMap(revision)),
-      mapIds: provided(Effect.map(names, (all) => all.filter(isRevisionId))),
-      readMapFile: (id) => provided(Effect.flatMap(readMapBytes(id), (bytes) => decodeMap(id, bytes))),
+      readMap: (revision) =>
+        provided(Effect.withSpan(Image.read(directory, chunkSize, revision), "Repository.readMap")),
+      mapIds: provided(Effect.map(names, (all) => [...new Set(all.map(Image.idText))].filter(isRevisionId).sort())),
+      references: (id, revision) => provided(Image.references(directory, id, revision)),
       publish: (revision) =>
         provided(Durable.replace(
           revisionPath(revision.id),
           new TextEncoder().encode(Revision.encodeYaml(revision)),
           { mode: PUBLISHED }
         )),
-      publishMap: (id, map) =>
-        provided(Effect.suspend(() => {
-          const bytes = ChunkMap.encode(map)
-          return Effect.as(Durable.replace(mapPath(id), bytes, { mode: PUBLISHED }), digest(bytes))
-        })),
+      publishMap: (id, map) => provided(writeMap(Image.placesOf(directory, id).main, map)),
+      publishMapBeside: (id, map) => provided(writeMap(Image.placesOf(directory, id).map, map)),
+      settle: (revision) => provided(Image.settle(directory, revision)),
       remove: (id) =>
         provided(Effect.gen(function*() {
           yield* Files.removeIfPresent(revisionPath(id))
           yield* Durable.syncDirectory(directory)
-          yield* Files.removeIfPresent(mapPath(id))
+          yield* removeParts(id)
         })),
-      removeMap: (id) => provided(Files.removeIfPresent(mapPath(id)))
+      removeMap: (id) => provided(removeParts(id))
     })
   })
-
-/** BLAKE3 of a map file, as `map_digest` in the revision says it. */
-const digest = (bytes: Uint8Array): string => Hash.toHex(Hash.load().hash(bytes))
 
 /**
  * The repository in a directory, which need not exist yet. Touches nothing by itself. Another `chunkSize` than the

@@ -6,8 +6,11 @@ import type { Descriptor, Disk } from "../platform/Disk.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import * as ChunkFile from "./chunkFile.ts"
 import { DIGEST_LENGTH, toHex } from "./hash.ts"
+import * as ImageFile from "./imageFile.ts"
+import * as LegacyFile from "./legacy/legacyFile.ts"
 import { nameErrors } from "./nameErrors.ts"
 import { release } from "./release.ts"
+import * as StoredId from "./storedId.ts"
 
 /** The source ended before a block that its size had promised. */
 export class SourceEnded extends Error {
@@ -41,31 +44,90 @@ export const make = (given: ChunkFile.Tools): Loops => {
     }
   }
 
-  const store = (request: Protocol.Store): Protocol.Stored => {
+  /** Stores the blocks that `next` gives one after the other; `undefined` counts as a hole. */
+  const storeAll = (
+    request: Protocol.Blocks & { readonly run: string; readonly base?: Uint8Array },
+    next: (index: number, at: number) => Uint8Array | undefined
+  ): Protocol.Stored => {
     enter(request.run)
     const batch = newBatch(request.repository)
     const ids = new Uint8Array(request.indexes.length * DIGEST_LENGTH)
     let holes = 0
     let unchanged = 0
     try {
-      withSource(disk, request.source, (source) => {
-        request.indexes.forEach((index, at) => {
-          const block = readBlock(request, source, index)
-          if (isZero(block)) {
-            holes++
-            return
-          }
-          const digest = tools.hash(block)
-          ids.set(digest, at * DIGEST_LENGTH)
-          if (sameId(request.base, at, digest)) unchanged++
-          else keep(batch, toHex(digest), block)
-        })
+      request.indexes.forEach((index, at) => {
+        const block = next(index, at)
+        if (block === undefined || isZero(block)) {
+          holes++
+          return
+        }
+        const digest = tools.hash(block)
+        ids.set(digest, at * DIGEST_LENGTH)
+        if (request.base !== undefined && sameId(request.base, at, digest)) unchanged++
+        else keep(batch, toHex(digest), block)
       })
     } catch (cause) {
       abandon(batch)
       throw cause
     }
     return { ids, holes, unchanged, ...finish(batch) }
+  }
+
+  const store = (request: Protocol.Store): Protocol.Stored => {
+    let stored: Protocol.Stored | undefined
+    withSource(disk, request.source, (source) => {
+      stored = storeAll(request, (index) => readBlock(request, source, index))
+    })
+    // `withSource` has either run its callback or thrown
+    return stored!
+  }
+
+  const convert = (request: Protocol.Convert): Protocol.Converted => {
+    const bad: Array<Protocol.BadChunk> = []
+    const stored = storeAll(request, (index, at) => {
+      const hex = hexAt(request.ids, at)
+      if (hex === null) return undefined
+      const chunk = readChecked(request, index, hex)
+      if ("content" in chunk) return chunk.content
+      bad.push(chunk.bad)
+      return undefined
+    })
+    return { ...stored, bad }
+  }
+
+  const confirm = (request: Protocol.Confirm): Protocol.Confirmed => {
+    const different: Array<Protocol.BadChunk> = []
+    let equal = 0
+    request.indexes.forEach((index, at) => {
+      const [oldHex, newHex] = [hexAt(request.ids, at), hexAt(request.others, at)]
+      const length = blockLength(request, index)
+      const old = oldHex === null ? { content: buffers.zeros(length) } : readChecked(request, index, oldHex)
+      if ("bad" in old) return void different.push(old.bad)
+      let same = newHex === null && isZero(old.content)
+      if (newHex !== null) {
+        const { image: _image, ...chunks } = request
+        const made = readChecked(chunks, index, newHex)
+        if ("bad" in made) return void different.push(made.bad)
+        same = Buffer.compare(old.content, made.content) === 0
+        letGo(made)
+      }
+      if (same) equal += length
+      else {different.push({
+          index,
+          id: oldHex ?? "",
+          state: "damaged",
+          why: "holds other bytes than what was made of it"
+        })}
+    })
+    return { equal, different }
+  }
+
+  const fill = (request: Protocol.Fill): Protocol.Stored => {
+    let filled: Protocol.Stored | undefined
+    withSource(disk, request.source, (source) => {
+      filled = ImageFile.fill(tools, request, (index) => readBlock(request, source, index), isZero)
+    })
+    return filled!
   }
 
   const put = (request: Protocol.Put): Protocol.Stored => {
@@ -144,6 +206,22 @@ export const make = (given: ChunkFile.Tools): Loops => {
       })
     }
 
+    /** The block of an image that shares it with a damaged one is written anew, as a chunk would be. */
+    const compareImage = (image: string, index: number, hex: string | null, block: Uint8Array) => {
+      const read = () =>
+        ImageFile.read(tools, { ...request, image }, index, hex ?? HOLE, buffers.held(block.length), isZero)
+      const isSame = (found: ChunkFile.Found) => found.state === "good" && Buffer.compare(block, found.content) === 0
+      let found = read()
+      if (!isSame(found) && (hex === null ? isZero(block) : hashOf(block) === hex)) {
+        healed.push({ id: hex ?? HOLE, ...complaint(found) })
+        ImageFile.write(tools, image, block, index * request.chunkSize)
+        found = read()
+      }
+      if (isSame(found)) return void (equal += block.byteLength)
+      const stored = found.state === "good" ? Uint8Array.from(found.content) : undefined
+      differ({ index, sourceHash: hashOf(block), storedHash: hex, ...complaint(found) }, block, stored)
+    }
+
     const compareBlock = (source: Descriptor, index: number, at: number) => {
       const hex = hexAt(request.ids, at)
       let block: Uint8Array
@@ -154,6 +232,7 @@ export const make = (given: ChunkFile.Tools): Loops => {
         differ({ index, sourceHash: null, storedHash: hex, why: "the source ended before it" })
         return
       }
+      if (request.image !== undefined) return compareImage(request.image, index, hex, block)
       if (hex === null) {
         if (isZero(block)) equal += block.byteLength
         else {differ(
@@ -215,13 +294,27 @@ export const make = (given: ChunkFile.Tools): Loops => {
     return { healed, folders: [...folders] }
   }
 
-  /** Reads the chunk of a place, checked. A second reading decides about damage; an I/O error is reported as one. */
-  const readChecked = (request: Protocol.Blocks, index: number, hex: string): ReadChunk => {
+  /** Reads what is held for a place, in whatever form; what it gives is only good until the next call. */
+  const readHeld = (request: Held, index: number, hex: string): ChunkFile.Found => {
     const length = blockLength(request, index)
+    if (request.image !== undefined) {
+      return ImageFile.read(tools, { ...request, image: request.image }, index, hex, buffers.held(length), isZero)
+    }
+    const legacy = StoredId.legacyName(hex)
+    return legacy === undefined
+      ? ChunkFile.read(tools, request.repository, hex, length, { hashed: true })
+      : LegacyFile.read(tools, request.repository, legacy, length)
+  }
+
+  /** Reads the content of a place, checked. A second reading decides about damage; an I/O error is reported as one. */
+  const readChecked = (request: Held, index: number, hex: string): ReadChunk => {
+    if (StoredId.isLost(hex)) return { bad: { index, id: hex, state: "missing", why: "is not named by the map" } }
     try {
-      let found = ChunkFile.read(tools, request.repository, hex, length, { hashed: true })
-      if (found.state === "damaged") found = ChunkFile.read(tools, request.repository, hex, length, { hashed: true })
-      if (found.state === "good") return { content: found.content }
+      let found = readHeld(request, index, hex)
+      if (found.state === "damaged") found = readHeld(request, index, hex)
+      if (found.state === "good") {
+        return { content: found.content, shared: request.image !== undefined || StoredId.legacyName(hex) !== undefined }
+      }
       const why = found.state === "missing" ? "is missing" : found.why
       return { bad: { index, id: hex, state: found.state, why } }
     } catch (cause) {
@@ -236,11 +329,12 @@ export const make = (given: ChunkFile.Tools): Loops => {
     let bytes = 0
     request.indexes.forEach((index, at) => {
       const hex = hexAt(request.ids, at)
-      if (hex === null) return
-      const chunk = readChecked(request, index, hex)
+      // of an image also the holes can be wrong
+      if (hex === null && request.image === undefined) return
+      const chunk = readChecked(request, index, hex ?? HOLE)
       if ("bad" in chunk) return void bad.push(chunk.bad)
       bytes += chunk.content.byteLength
-      release(chunk.content)
+      letGo(chunk)
     })
     return { good: bytes, bad }
   }
@@ -259,7 +353,7 @@ export const make = (given: ChunkFile.Tools): Loops => {
         const chunk = hex === null ? undefined : readChecked(request, index, hex)
         if (chunk !== undefined && "content" in chunk) {
           put(index, chunk.content)
-          return release(chunk.content)
+          return letGo(chunk)
         }
         if (chunk !== undefined) bad.push(chunk.bad)
         if (request.zeros === "write") put(index, buffers.zeros(blockLength(request, index)))
@@ -278,7 +372,7 @@ export const make = (given: ChunkFile.Tools): Loops => {
       const chunk = hex === null ? undefined : readChecked(request, index, hex)
       if (chunk !== undefined && "content" in chunk) {
         bytes.set(chunk.content, position)
-        release(chunk.content)
+        letGo(chunk)
       } else if (chunk !== undefined) bad.push(chunk.bad)
       position += blockLength(request, index)
     })
@@ -309,6 +403,12 @@ export const make = (given: ChunkFile.Tools): Loops => {
         return readAll(request)
       case "put":
         return put(request)
+      case "convert":
+        return convert(request)
+      case "confirm":
+        return confirm(request)
+      case "fill":
+        return fill(request)
     }
   }
 
@@ -346,7 +446,19 @@ const complaint = (found: ChunkFile.Found): { readonly why: string } => {
   }
 }
 
-type ReadChunk = { readonly content: Uint8Array } | { readonly bad: Protocol.BadChunk }
+type Held = Protocol.Blocks & { readonly image?: string }
+
+/** `shared` content lies in a buffer that is used again. */
+type ReadChunk =
+  | { readonly content: Uint8Array; readonly shared: boolean }
+  | { readonly bad: Protocol.BadChunk }
+
+const letGo = (chunk: { readonly content: Uint8Array; readonly shared: boolean }): void => {
+  if (!chunk.shared) release(chunk.content)
+}
+
+/** The id of a hole in hexadecimal digits. */
+const HOLE = "0".repeat(2 * DIGEST_LENGTH)
 
 /** Length of a block in bytes: the last one is as long as the image's rest. */
 const blockLength = (image: { readonly size: number; readonly chunkSize: number }, index: number): number =>
@@ -364,7 +476,13 @@ const isMediumError = (cause: unknown): cause is Error =>
 const makeBuffers = () => {
   let block = Buffer.alloc(0)
   let zeros = Buffer.alloc(0)
+  let held = Buffer.alloc(0)
   return {
+    /** For blocks of an image, beside those of a source. */
+    held: (length: number): Buffer => {
+      if (held.byteLength < length) held = Buffer.allocUnsafeSlow(length)
+      return held.subarray(0, length)
+    },
     /** The one buffer for source blocks; its content lives until the next call. */
     block: (length: number): Buffer => {
       if (block.byteLength < length) block = Buffer.allocUnsafeSlow(length)

@@ -14,6 +14,14 @@ export interface Blocks {
   readonly indexes: ReadonlyArray<number>
 }
 
+/** Blocks as a revision holds them. */
+export interface Held extends Blocks {
+  /** Packed ids as `storedId.ts` has them: they also name chunks of backy 2.5, or nothing but "in the image". */
+  readonly ids: Uint8Array
+  /** The file that holds the blocks themselves, each at its place; then ids only say what should be there. */
+  readonly image?: string
+}
+
 /** Reads blocks of `source` and stores what neither the base nor the repository has. */
 export interface Store extends Blocks {
   readonly op: "store"
@@ -40,10 +48,9 @@ export interface Stored {
 }
 
 /** Reads blocks of `source` again and compares them with what is stored under `ids`. */
-export interface Compare extends Blocks {
+export interface Compare extends Held {
   readonly op: "compare"
   readonly source: string
-  readonly ids: Uint8Array
   /** For how many differing blocks both contents are wanted as evidence, and for how many healed chunks the bad one. */
   readonly evidence: number
 }
@@ -89,9 +96,8 @@ export interface HealResult {
 }
 
 /** Reads chunks and checks them against their names, twice where the first reading says damaged. */
-export interface Check extends Blocks {
+export interface Check extends Held {
   readonly op: "check"
-  readonly ids: Uint8Array
 }
 
 export interface Checked {
@@ -109,10 +115,9 @@ export interface BadChunk {
 }
 
 /** Writes the checked content of chunks to the same places of `target`. */
-export interface Restore extends Blocks {
+export interface Restore extends Held {
   readonly op: "restore"
   readonly target: string
-  readonly ids: Uint8Array
   /** What to do for holes, and for blocks that are lost: nothing (a new file), or write zeros (a device). */
   readonly zeros: "skip" | "write"
 }
@@ -124,9 +129,8 @@ export interface Restored {
 }
 
 /** Gives the checked contents back, one after the other; bad chunks as zeros. No holes are asked for. */
-export interface Read extends Blocks {
+export interface Read extends Held {
   readonly op: "read"
-  readonly ids: Uint8Array
 }
 
 export interface ReadResult {
@@ -142,7 +146,41 @@ export interface Put {
   readonly content: Uint8Array
 }
 
-export type Request = Store | Compare | Heal | Check | Restore | Read | Put
+/** Stores blocks that a revision holds in another form as chunks of the current one. */
+export interface Convert extends Held {
+  readonly op: "convert"
+  /** As for `store`. */
+  readonly run: string
+}
+
+export interface Converted extends Stored {
+  /** Blocks that cannot be read as they should be; their ids are zeros. */
+  readonly bad: ReadonlyArray<BadChunk>
+}
+
+/** Compares what a revision holds with what is stored under other ids. */
+export interface Confirm extends Held {
+  readonly op: "confirm"
+  readonly others: Uint8Array
+}
+
+export interface Confirmed {
+  /** Bytes that are equal. */
+  readonly equal: number
+  /** Blocks that differ, or that cannot be read on one side. */
+  readonly different: ReadonlyArray<BadChunk>
+}
+
+/** Brings the blocks of `target`, which begins as a copy of the base's image, to what `source` has. */
+export interface Fill extends Blocks {
+  readonly op: "fill"
+  readonly source: string
+  readonly target: string
+  /** What `target` holds now, as packed ids; an unknown one is read and compared, zeros are a hole. */
+  readonly base: Uint8Array
+}
+
+export type Request = Store | Compare | Heal | Check | Restore | Read | Put | Convert | Confirm | Fill
 
 /** The answer to each request. */
 export interface Answers {
@@ -153,6 +191,9 @@ export interface Answers {
   readonly restore: Restored
   readonly read: ReadResult
   readonly put: Stored
+  readonly convert: Converted
+  readonly confirm: Confirmed
+  readonly fill: Stored
 }
 
 export type Answer<R extends Request> = Answers[R["op"]]

@@ -48,6 +48,12 @@ export class Blocks extends Context.Tag("backy/store/Blocks")<Blocks, {
   readonly read: (request: Fields<Protocol.Read>) => Effect.Effect<Protocol.ReadResult, never>
   /** Stores one chunk's content. */
   readonly put: (request: Fields<Protocol.Put>) => Effect.Effect<Protocol.Stored, IoError>
+  /** Stores blocks that a revision holds in another form as chunks of the current one, each checked. */
+  readonly convert: (request: Fields<Protocol.Convert>) => Effect.Effect<Protocol.Converted, IoError>
+  /** Compares what a revision holds with what is stored under other ids, byte by byte. */
+  readonly confirm: (request: Fields<Protocol.Confirm>) => Effect.Effect<Protocol.Confirmed, never>
+  /** Brings blocks of an image file to what the source has. Nothing is synced: the caller holds the file open. */
+  readonly fill: (request: Fields<Protocol.Fill>) => Effect.Effect<Protocol.Stored, IoError | SourceShrank>
   /** How many batches may usefully be under way at once. */
   readonly parallelism: number
   /** Which hash implementation is at work; `portable` deserves a warning, for it is slow. */
@@ -104,6 +110,9 @@ const make = (perform: WorkerPool.Perform, parallelism: number, hash: Hash.HashK
   restore: (request) => Effect.catchAll(perform({ op: "restore", ...request }), toIoError),
   read: (request) => Effect.orDie(Effect.catchAll(perform({ op: "read", ...request }), toIoError)),
   put: (request) => Effect.catchAll(perform({ op: "put", ...request }), toIoError),
+  convert: (request) => Effect.catchAll(perform({ op: "convert", ...request }), toIoError),
+  confirm: (request) => Effect.orDie(Effect.catchAll(perform({ op: "confirm", ...request }), toIoError)),
+  fill: (request) => Effect.catchAll(perform({ op: "fill", ...request }), toError),
   parallelism,
   hash
 })

@@ -16,6 +16,7 @@ import { isTemporary } from "../platform/temporaryName.ts"
 import { Blocks } from "./Blocks.ts"
 import * as ChunkFile from "./chunkFile.ts"
 import * as Hash from "./hash.ts"
+import * as LegacyFileName from "./legacy/legacyFile.ts"
 
 /** A chunk is missing, damaged or cannot be read. */
 export class ChunkUnusable extends Data.TaggedError("ChunkUnusable")<{
@@ -28,9 +29,17 @@ export class ChunkUnusable extends Data.TaggedError("ChunkUnusable")<{
   }
 }
 
+/** A chunk of backy 2.5: the name that maps know it by, and its file below the folder. */
+export interface LegacyFile {
+  readonly name: string
+  readonly file: string
+}
+
 /** What lies in one folder of chunks. */
 export interface Folder {
   readonly chunks: ReadonlyArray<ChunkId.ChunkId>
+  /** Chunks of backy 2.5. */
+  readonly legacy: ReadonlyArray<LegacyFile>
   /** Temporary files of writers that were killed. */
   readonly leftovers: ReadonlyArray<string>
   /** Files that are not ours to judge. */
@@ -62,7 +71,15 @@ export const fileName = (id: ChunkId.ChunkId): string => `${id}.chunk.zst`
 /** Mode of the folders that hold chunks. */
 const FOLDER_MODE = 0o750
 
+/** What Python's tempfile calls a file, of which killed runs of backy 2.5 left some. */
+export const isLegacyTemporary = (name: string): boolean => /^tmp[a-z0-9_]{8}$/.test(name)
+
 const isFolder = (name: string): boolean => /^[0-9a-f]{2}$/.test(name)
+
+const legacyNameIn = (file: string, prefix: string): string | undefined => {
+  const name = LegacyFileName.nameOf(file)
+  return name?.startsWith(prefix) === true ? name : undefined
+}
 
 /** Chunks as files below a repository's directory. */
 export const layerFile = (
@@ -76,31 +93,59 @@ export const layerFile = (
       const provided = Effect.provide(context)
       const root = `${directory}/${ChunkFile.CHUNKS}`
       const listIfThere = (path: string) =>
-        Effect.catchIf(Files.list(path), (error) => error.code === "ENOENT", () => Effect.succeed([]))
+        Effect.catchIf(Files.list(path), (error) =>
+          error.code === "ENOENT" || error.code === "ENOTDIR", () =>
+          Effect.succeed([]))
+
+      const hasOldLayout = Effect.gen(function*() {
+        for (const folder of (yield* listIfThere(root)).filter(isFolder)) {
+          if ((yield* listIfThere(`${root}/${folder}`)).some(isFolder)) {
+            return true
+          }
+        }
+        return false
+      })
 
       // the ancestor takes a store without this marker for one of an older layout and rearranges it
       const prepare = Effect.gen(function*() {
         yield* Files.ensureDirectory(root, FOLDER_MODE)
-        if (yield* Files.exists(`${root}/store`)) return
+        if (yield* Files.exists(`${root}/store`)) {
+          return
+        }
+        // … and only the ancestor rearranges it: both layouts are read here
+        if (yield* hasOldLayout) {
+          return
+        }
         yield* Durable.replace(`${root}/store`, new TextEncoder().encode("v2"), { mode: 0o440 })
         yield* Durable.syncDirectory(directory)
       })
 
       return ChunkStore.of({
         prepare: provided(prepare),
-        folders: provided(Effect.map(listIfThere(root), (names) => names.filter(isFolder).sort())),
+        folders: provided(Effect.map(listIfThere(root), (names) =>
+          names.filter(isFolder).sort())),
         list: (folder) =>
-          provided(Effect.map(listIfThere(`${root}/${folder}`), (names) => {
+          provided(Effect.gen(function*() {
+            const names = yield* listIfThere(`${root}/${folder}`)
             const chunks: Array<ChunkId.ChunkId> = []
+            const legacy: Array<LegacyFile> = []
             const leftovers: Array<string> = []
             const unknown: Array<string> = []
             for (const name of names) {
               const id = ChunkFile.hexOf(name)
               if (ChunkId.is(id) && ChunkFile.folderOf(id) === folder) chunks.push(id)
-              else if (isTemporary(name)) leftovers.push(name)
-              else unknown.push(name)
+              else if (legacyNameIn(name, folder) !== undefined) legacy.push({ name: name.slice(0, 32), file: name })
+              else if (isTemporary(name) || isLegacyTemporary(name)) leftovers.push(name)
+              // the first layout of backy 2.5 had two levels
+              else if (isFolder(name)) {
+                for (const file of yield* listIfThere(`${root}/${folder}/${name}`)) {
+                  const found = legacyNameIn(file, folder + name)
+                  if (found === undefined) unknown.push(`${name}/${file}`)
+                  else legacy.push({ name: found, file: `${name}/${file}` })
+                }
+              } else unknown.push(name)
             }
-            return { chunks, leftovers, unknown }
+            return { chunks, legacy, leftovers, unknown }
           })),
         get: (id, length) =>
           Effect.flatMap(
@@ -158,6 +203,7 @@ export const layerMemory: Layer.Layer<ChunkStore> = Layer.sync(ChunkStore, () =>
     list: (folder) =>
       Effect.sync(() => ({
         chunks: [...contents.keys()].filter((id) => ChunkFile.folderOf(id) === folder),
+        legacy: [],
         leftovers: [],
         unknown: []
       })),

@@ -39,7 +39,7 @@ const errno = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
 /** Whether a thrown value says that a path does not exist. */
-const isMissing = (cause: unknown): boolean => errno(cause) === "ENOENT"
+export const isMissing = (cause: unknown): boolean => errno(cause) === "ENOENT"
 
 /** Runs `use` on an opened file and closes it; an error of close is not lost, and never hides an earlier one. */
 export const withFile = <A>(disk: Disk, descriptor: Descriptor, use: (descriptor: Descriptor) => A): A => {

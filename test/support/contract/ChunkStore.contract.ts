@@ -31,7 +31,7 @@ export const chunkStoreContract = (
         Effect.gen(function*() {
           yield* store.prepare
           assert.deepStrictEqual(yield* all(store), [])
-          assert.deepStrictEqual(yield* store.list("00"), { chunks: [], leftovers: [], unknown: [] })
+          assert.deepStrictEqual(yield* store.list("00"), { chunks: [], legacy: [], leftovers: [], unknown: [] })
         })
       ))
 

@@ -149,7 +149,7 @@ export const repositoryContract = (
           for (let length = 0; length < good.length; length += 7) {
             replace(place, id, good.subarray(0, length))
             assert.include(yield* unusable(whole), id, `cut to ${length} bytes`)
-            assert.strictEqual((yield* Effect.flip(repository.readMapFile(id)))._tag, "MapUnusable")
+            assert.strictEqual((yield* Effect.flip(repository.references(id, undefined)))._tag, "MapUnusable")
           }
         })
       ))

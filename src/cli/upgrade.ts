@@ -1,0 +1,45 @@
+import * as Command from "@effect/cli/Command"
+import * as Effect from "effect/Effect"
+import type { UpgradeReport } from "../operation/upgrade.ts"
+import * as Humanise from "./humanise.ts"
+import { load } from "./load.ts"
+import * as option from "./options.ts"
+import * as Output from "./output.ts"
+
+const print = ({ failed, plan, upgraded }: UpgradeReport, dryRun: boolean) => {
+  if (plan.revisions.length === 0) return Output.lines(["all revisions are in the current format"])
+  if (!dryRun) {
+    return Output.lines([
+      `upgraded ${Humanise.count(upgraded.length, "revision")}` +
+      (failed.length === 0 ? "" : `, left ${failed.length} as they are`)
+    ])
+  }
+  const room = plan.free === undefined ? "" : `, ${Humanise.bytes(plan.free)} are free`
+  return Output.lines([
+    ...plan.revisions.map(({ backendType, id, timestamp }) =>
+      `would upgrade ${id}  ${Humanise.localTime(timestamp)}  ${backendType === "cowfile" ? "image" : "chunks of 2.5"}`
+    ),
+    `${Humanise.count(plan.revisions.length, "revision")}; for the time being this needs up to ` +
+    `${Humanise.bytes(plan.needed)}${room}`
+  ])
+}
+
+/** `backy upgrade`: brings what backy 2.5 wrote into the current format. */
+export const command = Command.make(
+  "upgrade",
+  {
+    dryRun: option.dryRun,
+    force: option.force("Begin although there may be too little room."),
+    wait: option.wait
+  },
+  ({ dryRun, force, wait }) =>
+    Effect.gen(function*() {
+      const { job } = yield* load(() => import("./job.ts"))
+      const { upgrade } = yield* load(() => import("../operation/upgrade.ts"))
+      const { backend } = (yield* job).source
+      const report = yield* upgrade({ dryRun, force, backend: backend ?? "chunked", wait }).pipe(
+        Effect.tapErrorTag("UpgradeIncomplete", (error) => print(error.report, false))
+      )
+      yield* print(report, dryRun)
+    })
+).pipe(Command.withDescription("Convert revisions that backy 2.5 made to the current format, newest first."))

@@ -1,0 +1,133 @@
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ChunkMap from "../domain/ChunkMap.ts"
+import * as Revision from "../domain/Revision.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
+import type { Backend } from "../domain/SourceConfig.ts"
+import type { Image } from "../repository/Image.ts"
+import * as locks from "../repository/locks.ts"
+import { Repository } from "../repository/Repository.ts"
+import { convert, type Known } from "./convert.ts"
+import { purge } from "./purge.ts"
+import { requireRoom, type Room, roomFor } from "./room.ts"
+
+/** What is to be upgraded, newest first, and what that takes for the time being. Bytes. */
+export interface UpgradePlan extends Room {
+  readonly revisions: ReadonlyArray<Revision.Revision>
+}
+
+/** A revision that was left as it was, and why. */
+export interface NotUpgraded {
+  readonly revision: RevisionId
+  readonly reason: string
+}
+
+/** What was done. */
+export interface UpgradeReport {
+  readonly plan: UpgradePlan
+  readonly upgraded: ReadonlyArray<RevisionId>
+  readonly failed: ReadonlyArray<NotUpgraded>
+}
+
+/** Some revisions could not be upgraded. They are as they were; all others are upgraded. */
+export class UpgradeIncomplete extends Data.TaggedError("UpgradeIncomplete")<{ readonly report: UpgradeReport }> {
+  override get message() {
+    const { failed } = this.report
+    return `${failed.length} revisions were left as they are: ` +
+      failed.map(({ reason, revision }) => `${revision} (${reason})`).join(", ")
+  }
+}
+
+/**
+ * Brings revisions that backy 2.5 wrote, and images when the config wants chunks, into the current format; newest first,
+ * so that the space of what expires soon is not needed. Each is read, stored, synced and compared byte by byte before
+ * the one commit that makes it current; ids, times, tags, trust and statistics stay. Interrupted at any point it has
+ * harmed nothing, and the next run goes on. Fails with `SpaceLacking`, `UpgradeIncomplete`, `LockHeld`,
+ * `RepositoryMissing`, `IoError`.
+ */
+export const upgrade = Effect.fn("upgrade")(function*(options: {
+  /** Only tells what would be done. */
+  readonly dryRun: boolean
+  /** Begins although there may be too little room. */
+  readonly force: boolean
+  /** How new revisions are kept: with `cowfile`, images stay images. */
+  readonly backend: Backend
+  readonly wait: Duration.Duration
+}) {
+  const plan = yield* makePlan(options.backend)
+  const upgraded: Array<RevisionId> = []
+  const failed: Array<NotUpgraded> = []
+  const report: UpgradeReport = { plan, upgraded, failed }
+  if (options.dryRun) return report
+  yield* requireRoom(plan, options.force)
+  let before: Converted | undefined
+  for (const { id } of plan.revisions) {
+    const outcome = yield* Effect.either(one(id, before, options.wait))
+    if (outcome._tag === "Right") {
+      if (outcome.right === undefined) continue
+      before = outcome.right
+      upgraded.push(id)
+      yield* Effect.logInfo(`revision ${id} is upgraded, ${plan.revisions.length - upgraded.length} to go`)
+    } else if (outcome.left._tag === "NotConvertible" || outcome.left._tag === "MapUnusable") {
+      failed.push({ revision: id, reason: outcome.left.message })
+      yield* Effect.logWarning(`revision ${id} is left as it is: ${outcome.left.message}`)
+    } else {
+      return yield* Effect.fail(outcome.left)
+    }
+    yield* sweep(options.wait)
+  }
+  return failed.length === 0 ? report : yield* new UpgradeIncomplete({ report })
+})
+
+/** A revision that has just been converted: its neighbour has most of its chunks at the same places. */
+interface Converted {
+  readonly from: Image
+  readonly to: ChunkMap.ChunkMap
+}
+
+const isOld = (backend: Backend) => (revision: Revision.Revision): boolean =>
+  revision.backendType === "chunked" || (revision.backendType === "cowfile" && backend === "chunked")
+
+const makePlan = Effect.fnUntraced(function*(backend: Backend) {
+  const repository = yield* Repository
+  const revisions = (yield* repository.history).complete.filter(isOld(backend)).toReversed()
+  return { revisions, ...(yield* roomFor(revisions)) } satisfies UpgradePlan
+})
+
+/** Upgrades one revision, with the locks held; `undefined` when it has gone meanwhile. */
+const one = (id: RevisionId, before: Converted | undefined, wait: Duration.Duration) =>
+  Effect.scoped(Effect.gen(function*() {
+    yield* locks.forBackup(wait)
+    const repository = yield* Repository
+    const revision = (yield* repository.history).complete.find((found) => found.id === id)
+    if (revision === undefined || revision.backendType === "chunked-v3") return undefined
+    // leftovers of a run that was interrupted before its commit
+    yield* repository.settle(revision)
+    const from = yield* repository.readMap(revision)
+    const known = before === undefined ? undefined : sameBlocks(before, from)
+    const to = yield* convert({ image: from, known, run: `upgrade ${id}` })
+    const mapDigest = yield* repository.publishMapBeside(id, to)
+    const current = Revision.update(revision, { backendType: "chunked-v3", size: to.size, mapDigest })
+    // the metadata is the commit: before it the old content counts, after it the new one
+    yield* Effect.uninterruptible(Effect.zipRight(repository.publish(current), repository.settle(current)))
+    return { from, to } satisfies Converted
+  }))
+
+/** Which blocks of `next` are the same as before, so that their ids are known. */
+const sameBlocks = ({ from, to }: Converted, next: Image): Known | undefined => {
+  if (from.path !== undefined || next.path !== undefined || from.chunkSize !== next.chunkSize) return undefined
+  const same = new Uint8Array(ChunkMap.count(next))
+  for (let index = 0; index < Math.min(ChunkMap.count(from), same.length); index++) {
+    if (ChunkMap.chunkLength(from, index) !== ChunkMap.chunkLength(next, index)) continue
+    if (Buffer.compare(ChunkMap.idBytesAt(from, index), ChunkMap.idBytesAt(next, index)) === 0) same[index] = 1
+  }
+  return { map: to, same }
+}
+
+/** What nobody names any more goes at once, so that the next revision finds room. */
+const sweep = (wait: Duration.Duration) =>
+  Effect.catchTags(purge({ dryRun: false, wait }), {
+    PurgeBlocked: (error) => Effect.logWarning(error.message),
+    LockHeld: (error) => Effect.logWarning(error.message)
+  })

@@ -1,0 +1,207 @@
+/** Bringing what backy 2.5 wrote into the current format, undisturbed and cut short at every call of the disk. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as ChunkMap from "../../src/domain/ChunkMap.ts"
+import { purge } from "../../src/operation/purge.ts"
+import { status } from "../../src/operation/status.ts"
+import { upgrade } from "../../src/operation/upgrade.ts"
+import { verify } from "../../src/operation/verify.ts"
+import type { Disk } from "../../src/platform/Disk.ts"
+import { FreeSpace } from "../../src/platform/FreeSpace.ts"
+import { seeded } from "../../src/platform/MemoryChoices.ts"
+import { loseAll } from "../../src/platform/MemoryCrash.ts"
+import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import * as Repository from "../../src/repository/Repository.ts"
+import { bytesOf } from "../support/diskFiles.ts"
+import * as Fixture from "../support/fixture.ts"
+import { legacyImage } from "../support/lzoEncoder.ts"
+import { CHUNK, layerOn, makeDisk, REPOSITORY, setFile } from "../support/World.ts"
+
+const wait = Duration.zero
+const run = (options: { readonly dryRun?: boolean; readonly force?: boolean } = {}) =>
+  upgrade({ dryRun: false, force: false, backend: "chunked", wait, ...options })
+
+const layerFor = (disk: Disk) =>
+  Layer.merge(
+    layerOn(disk),
+    Layer.provide(Repository.layer(REPOSITORY, { chunkSize: ChunkMap.CHUNK_SIZE }), layerOn(disk))
+  )
+
+const MIXED = ["chunked", "cowfile", "quarantine"] as const
+
+const namesIn = (disk: Disk, folder: string): ReadonlyArray<string> =>
+  disk.list(folder).flatMap((name) =>
+    disk.lstat(`${folder}/${name}`).kind === "directory" ? namesIn(disk, `${folder}/${name}`) : [name]
+  )
+
+/** Files that nothing should be left of when all is upgraded and purged. */
+const remains = (disk: Disk) => namesIn(disk, REPOSITORY).filter((name) => /\.(lzo|old|map|tmp)$/.test(name)).sort()
+
+describe("upgrade", () => {
+  it.effect("converts a mixed history and keeps ids, times, tags, trust, statistics and every byte", () => {
+    const { disk } = Fixture.makeDisk(REPOSITORY, ...MIXED)
+    const wanted = Fixture.revisions(...MIXED)
+    return Effect.gen(function*() {
+      const plain = ({ revisions }: Effect.Effect.Success<ReturnType<typeof status>>) =>
+        revisions.map(({ id, stats, tags, timestamp, trust }) => ({ id, timestamp, stats, tags, trust }))
+      const before = plain(yield* status({ revisions: undefined }))
+      const planned = yield* run({ dryRun: true })
+      assert.deepStrictEqual(planned.plan.revisions.map(({ id }) => id), before.map(({ id }) => id).toReversed())
+      assert.isAbove(planned.plan.needed, 0)
+      assert.isAbove(remains(disk).length, 0)
+
+      const { upgraded } = yield* run()
+      assert.strictEqual(upgraded.length, before.length)
+      const after = yield* status({ revisions: undefined })
+      assert.deepStrictEqual(plain(after), before)
+      assert.isTrue(
+        after.revisions.every(({ backendType, mapDigest }) => backendType === "chunked-v3" && mapDigest !== undefined)
+      )
+      assert.deepStrictEqual(remains(disk), [])
+      assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
+      const { verdicts } = yield* verify({ revisions: "all", wait })
+      assert.isTrue(verdicts.every(({ state }) => state === "verified"))
+      assert.deepStrictEqual((yield* run()).upgraded, [])
+    }).pipe(Effect.provide(layerFor(disk)))
+  })
+
+  it.effect("goes on where backy 2.5's own upgrade was interrupted, before and after it had made its map", () => {
+    const { disk } = Fixture.makeDisk(REPOSITORY, "cowfile")
+    const [first, second] = ["mDqsroRiPcsduNgMeg75ui", "bLg3xCzXWD2FQzkVcPnkYS"]
+    // an image that is being converted, with a part of its map, and one that lacks nothing but the new metadata
+    disk.rename(`${REPOSITORY}/${first}`, `${REPOSITORY}/${first}.old`)
+    setFile(disk, `${REPOSITORY}/${first}`, new TextEncoder().encode("{\"mapping\": {\"0\": \"ac1"))
+    const { chunks, map } = legacyImage(bytesOf(disk, `${REPOSITORY}/${second}`))
+    setFile(disk, `${REPOSITORY}/${second}`, new TextEncoder().encode(map))
+    addChunks(disk, chunks)
+    const wanted = Fixture.revisions("cowfile")
+    return Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
+      yield* purge({ dryRun: false, wait })
+      assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
+      yield* run()
+      assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
+      assert.deepStrictEqual(remains(disk), [])
+    }).pipe(Effect.provide(layerFor(disk)))
+  })
+
+  it.effect("leaves a damaged revision as it is, says so, and upgrades the others", () => {
+    const { disk } = Fixture.makeDisk(REPOSITORY, "chunked")
+    const path = `${REPOSITORY}/chunks/12/128b656a5f93980e7a60cf6ecca5ee98.chunk.lzo`
+    const bytes = Uint8Array.from(bytesOf(disk, path))
+    bytes[500]! ^= 4
+    setFile(disk, path, bytes)
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(run())
+      if (error._tag !== "UpgradeIncomplete") return assert.fail(error.message)
+      const { failed, upgraded } = error.report
+      assert.include(failed[0]?.reason, "128b656a5f93980e7a60cf6ecca5ee98")
+      assert.strictEqual(failed.length + upgraded.length, 4)
+      const wanted = Fixture.revisions("chunked")
+      for (const { revision } of failed) delete wanted[revision]
+      assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
+      // whole again, it is taken along
+      bytes[500]! ^= 4
+      setFile(disk, path, bytes)
+      yield* run()
+      const all = Fixture.revisions("chunked")
+      assert.deepStrictEqual(yield* Fixture.restoreAll(all), Fixture.allWell(all))
+      assert.deepStrictEqual(remains(disk), [])
+    }).pipe(Effect.provide(layerFor(disk)))
+  })
+
+  it.effect("refuses without the space that it may need, and changes nothing", () => {
+    const { disk } = Fixture.makeDisk(REPOSITORY, "chunked")
+    return Effect.gen(function*() {
+      const before = namesIn(disk, REPOSITORY)
+      const tight = Layer.succeed(FreeSpace, { at: () => Effect.succeed(1_000_000) })
+      const error = yield* Effect.flip(Effect.provide(run(), tight))
+      assert.strictEqual(error._tag, "SpaceLacking")
+      assert.deepStrictEqual(namesIn(disk, REPOSITORY), before)
+      assert.strictEqual((yield* Effect.provide(run({ force: true }), tight)).upgraded.length, 4)
+    }).pipe(Effect.provide(layerFor(disk)))
+  })
+
+  it.effect("runs out of space without harm, and ends what it began when there is some", () => {
+    const { contents, memory } = small()
+    memory.capacity = memory.used + 5 * CHUNK
+    return Effect.gen(function*() {
+      const outcome = yield* Effect.either(run())
+      assert.isTrue(Either.isLeft(outcome))
+      assert.deepStrictEqual(yield* Fixture.restoreAll(contents), Fixture.allWell(contents))
+      memory.capacity = undefined
+      yield* run()
+      assert.deepStrictEqual(yield* Fixture.restoreAll(contents), Fixture.allWell(contents))
+    }).pipe(Effect.provide(layerOn(memory.disk)))
+  })
+
+  it.effect("loses nothing by a power loss or kill before any call of the disk, and the next run completes it", () => {
+    const { contents, memory } = small()
+    const points: Array<MemoryDisk> = []
+    memory.onOperation = () => void points.push(memory.clone())
+    return Effect.gen(function*() {
+      yield* Effect.provide(run(), layerOn(memory.disk))
+      memory.onOperation = undefined
+      const seen = new Set<string>()
+      for (const [n, point] of points.entries()) {
+        const states = [point, point.crash(loseAll), point.crash(seeded(n)), point.crash(seeded(n + 100_000))]
+        for (const [state, left] of states.entries()) {
+          const key = left.describe().map((line) => line.replace(/\.[0-9a-z]{12}\.tmp/, ".tmp")).join("\n")
+          if (seen.has(key)) continue
+          seen.add(key)
+          const where = `before call ${n + 1}, state ${state}`
+          yield* Effect.gen(function*() {
+            assert.deepStrictEqual(yield* Fixture.restoreAll(contents), Fixture.allWell(contents), where)
+            yield* run()
+            yield* purge({ dryRun: false, wait })
+            assert.deepStrictEqual(
+              yield* Fixture.restoreAll(contents),
+              Fixture.allWell(contents),
+              `${where}, then again`
+            )
+            assert.deepStrictEqual(remains(left.disk), [], where)
+          }).pipe(Effect.provide(layerOn(left.disk)))
+        }
+      }
+      process.stdout.write(`upgrade: ${points.length} points, ${seen.size} different states\n`)
+    })
+  }, 600_000)
+})
+
+const addChunks = (disk: Disk, chunks: ReadonlyMap<string, Uint8Array>): void => {
+  const makeFolder = (path: string, name: string) => {
+    if (!disk.list(path).includes(name)) disk.makeDirectory(`${path}/${name}`, 0o750)
+  }
+  makeFolder(REPOSITORY, "chunks")
+  setFile(disk, `${REPOSITORY}/chunks/store`, new TextEncoder().encode("v2"))
+  for (const [id, file] of chunks) {
+    makeFolder(`${REPOSITORY}/chunks`, id.slice(0, 2))
+    setFile(disk, `${REPOSITORY}/chunks/${id.slice(0, 2)}/${id}.chunk.lzo`, file)
+  }
+}
+
+/** Two revisions in chunks of 2.5 and two images, all of a few pages. */
+const small = () => {
+  const memory = makeDisk()
+  const { disk } = memory
+  const image = (byte: number) => Uint8Array.from({ length: 2 * CHUNK + 100 }, (_, at) => at < CHUNK ? byte : at % 7)
+  const contents: Record<string, { readonly sha256: string }> = {}
+  const add = (id: string, day: number, backend: string, trust: string, content: Uint8Array) => {
+    contents[id] = { sha256: Fixture.sha256(content) }
+    const text = `backend_type: ${backend}\nparent: ''\nstats: {bytes_written: 1, duration: 0.5}\ntags: [daily]\n` +
+      `timestamp: 2025-03-0${day} 02:10:00+00:00\ntrust: ${trust}\nuuid: ${id}\n`
+    setFile(disk, `${REPOSITORY}/${id}.rev`, new TextEncoder().encode(text))
+    if (backend === "cowfile") return setFile(disk, `${REPOSITORY}/${id}`, content)
+    const { chunks, map } = legacyImage(content)
+    setFile(disk, `${REPOSITORY}/${id}`, new TextEncoder().encode(map))
+    addChunks(disk, chunks)
+  }
+  add("KDYVkEfuhFx5cpRJDZbZGm", 1, "chunked", "trusted", image(1))
+  add("QwA2a9XWGvjB3h5AQdR4WW", 2, "cowfile", "distrusted", image(2))
+  add("XSzQ37s2pfGU3Yog7xi3YA", 3, "chunked", "verified", image(1))
+  memory.syncAll()
+  return { memory, contents }
+}
