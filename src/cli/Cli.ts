@@ -109,15 +109,11 @@ const backy = Command.withSubcommands(root, [
   expire,
   diff,
   purge,
-<<<<<<< HEAD
+  upgrade,
   Command.withSubcommands(Reports.group, [list, show, deleteReport]),
   scheduler,
   check,
   jobs
-=======
-  upgrade,
-  Command.withSubcommands(Reports.group, [list, show, deleteReport])
->>>>>>> issue6
 ])
 
 /** The commands as the library knows them. */

@@ -43,7 +43,8 @@ const addresses = Schema.transformOrFail(Schema.Unknown, Schema.Array(Schema.Str
 const orElse = <A, I>(schema: Schema.Schema<A, I>, value: NoInfer<A>) =>
   Schema.optionalWith(schema, { exact: true, default: () => value })
 
-const Global = Schema.Struct({
+/** What `global` may say. */
+export const Global = Schema.Struct({
   baseDir: orElse(text("a directory"), "/srv/backy").pipe(Schema.fromKey("base-dir")),
   /** Jobs that run at the same time, in each of the two pools. */
   workerLimit: orElse(wholeNumber(1, 1000), 1).pipe(Schema.fromKey("worker-limit")),

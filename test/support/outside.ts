@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { Daemon } from "../../src/operation/Daemon.ts"
 import * as Consul from "../../src/platform/Consul.ts"
 import * as MemoryRbd from "../../src/platform/MemoryRbd.ts"
 import * as Process from "../../src/platform/Process.ts"
@@ -12,5 +13,7 @@ export const outside = Layer.mergeAll(
     const keys = new Map<string, string>()
     return { connect: () => Effect.sync(() => Consul.makeMemory(keys)) }
   }),
-  Process.layerMemory({})
+  Process.layerMemory({}),
+  // no scheduler runs here; to start one is a mistake of the test
+  Layer.mock(Daemon, {})
 )
