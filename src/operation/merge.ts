@@ -4,7 +4,7 @@ import * as Stream from "effect/Stream"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
 import type { Change, SourceNotReady } from "../source/Source.ts"
-import { isZero } from "../store/BlockLoops.ts"
+import { isZero } from "../store/blockBytes.ts"
 import { Progress } from "./Progress.ts"
 
 /** How many chunks are held in memory: with 4 MiB each 64 MiB, whatever the changes are. */

@@ -1,6 +1,6 @@
 /** Translates what the hot loops throw into plain data that crosses a thread border. */
-import { SourceEnded } from "./BlockLoops.ts"
 import type { Failure } from "./BlockProtocol.ts"
+import { SourceEnded } from "./blockSource.ts"
 
 /** An errno exception stays one, the end of the source too; everything else is a bug in backy. */
 export const failureOf = (cause: unknown): Failure => {

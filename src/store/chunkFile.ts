@@ -131,6 +131,29 @@ export const read = (
   })
 }
 
+/** Errors by which the kernel says that the medium lost a file's content. */
+const isMediumError = (cause: unknown): cause is Error =>
+  cause instanceof Error && "code" in cause && ["EIO", "EUCLEAN", "EBADMSG"].includes(String(cause.code))
+
+/**
+ * Reads a chunk whose right content is at hand. A bad sector then need not stop the job for ever: a good file can be
+ * renamed over the unreadable one, and nothing readable is lost.
+ */
+export const readReplaceable = (
+  tools: Tools,
+  repository: string,
+  hex: string,
+  length: number,
+  options: { readonly hashed: boolean; readonly sync?: boolean }
+): Found => {
+  try {
+    return read(tools, repository, hex, length, options)
+  } catch (cause) {
+    if (!isMediumError(cause)) throw cause
+    return { state: "damaged", why: `cannot be read: ${cause.message}`, raw: new Uint8Array(0) }
+  }
+}
+
 let frames = Buffer.alloc(0)
 
 /** One buffer a thread for the frames it reads: new ones for each chunk cost more in garbage than in reading. */

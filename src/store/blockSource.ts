@@ -1,0 +1,71 @@
+/** Reading blocks of a source, and the buffers that a thread uses again and again. */
+import type { Descriptor, Disk } from "../platform/Disk.ts"
+import { blockLength } from "./blockBytes.ts"
+import type * as Protocol from "./BlockProtocol.ts"
+import * as ChunkFile from "./chunkFile.ts"
+
+/** The source ended before a block that its size had promised. */
+export class SourceEnded extends Error {
+  readonly path: string
+  readonly position: number
+  constructor(path: string, position: number) {
+    super(`${path} ends at byte ${position}`)
+    this.path = path
+    this.position = position
+  }
+}
+
+/** What every loop of a thread works with. */
+export interface Bench {
+  readonly tools: ChunkFile.Tools
+  readonly buffers: Buffers
+}
+
+/** Runs `use` on the opened source and closes it. */
+export const withSource = <A>(disk: Disk, path: string, use: (source: Descriptor) => A): A =>
+  ChunkFile.withFile(disk, disk.open(path, { access: "read", follow: true }), use)
+
+/** A block of the source, in a buffer that the next call uses again. Throws `SourceEnded`. */
+export const readBlock = (
+  { buffers, tools }: Bench,
+  request: Protocol.Blocks & { readonly source: string },
+  source: Descriptor,
+  index: number
+): Uint8Array => {
+  const position = index * request.chunkSize
+  const block = buffers.block(blockLength(request, index))
+  const count = ChunkFile.readFully(tools.disk, source, block, position)
+  if (count < block.byteLength) throw new SourceEnded(request.source, position + count)
+  return block
+}
+
+/** Buffers that are used again: each kind lives until it is asked for the next time. */
+export interface Buffers {
+  /** For blocks of a source. */
+  readonly block: (length: number) => Buffer
+  /** For blocks of an image, beside those of a source. */
+  readonly held: (length: number) => Buffer
+  /** Nothing but zeros. */
+  readonly zeros: (length: number) => Buffer
+}
+
+/** One thread's buffers. */
+export const makeBuffers = (): Buffers => {
+  let block = Buffer.alloc(0)
+  let zeros = Buffer.alloc(0)
+  let held = Buffer.alloc(0)
+  return {
+    held: (length) => {
+      if (held.byteLength < length) held = Buffer.allocUnsafeSlow(length)
+      return held.subarray(0, length)
+    },
+    block: (length) => {
+      if (block.byteLength < length) block = Buffer.allocUnsafeSlow(length)
+      return block.subarray(0, length)
+    },
+    zeros: (length) => {
+      if (zeros.byteLength < length) zeros = Buffer.alloc(length)
+      return zeros.subarray(0, length)
+    }
+  }
+}
