@@ -58,6 +58,8 @@ export interface BackupReport {
 interface Base {
   readonly revision: Revision.Revision
   readonly map: ChunkMap.ChunkMap
+  /** What the base holds in its own format, where the map was made of that. */
+  readonly held?: ChunkMap.ChunkMap
 }
 
 /**
@@ -153,62 +155,66 @@ interface Beginning {
   readonly force: boolean
 }
 
-const make = Effect.fnUntraced(function*(incomplete: Revision.Revision, { force, history, removed, runs, started }: Beginning) {
-  const repository = yield* Repository
-  const taken = yield* snapshot({
-    revision: incomplete.id,
-    directory: repository.directory,
-    complete: history.complete.map(({ id }) => id),
-    incomplete: removed
-  })
-  yield* heal(history, taken)
-  const whole = yield* retrust(history)
-  const current = { ...history, complete: replaced(history.complete, whole) }
-  const { complete } = current
-  const { content } = taken
-  const asImage = incomplete.backendType === "cowfile" && content._tag === "Readable"
-  if (incomplete.backendType === "cowfile" && !asImage) {
-    yield* Effect.logWarning("backend: cowfile is for files and block devices; this source's revisions are kept as chunks")
-  }
-  const { base, chunks: { map, ...chunks }, finish, image, touched } = asImage
-    ? yield* cowImage({ id: incomplete.id, content, size: taken.size, complete })
-    : yield* asChunks(incomplete.id, taken, complete, force)
-  const { differences, ...compared } = yield* compareWith(incomplete.id, taken, image, touched, {
-    previous: complete.findLast((revision) => revision.isTrusted)?.verification,
-    runs
-  })
-  yield* reportHealed(incomplete.id, compared.healed)
-  if (differences.length > 0) {
-    if (content._tag === "Changes") yield* distrustLine(complete, base, map, differences)
-    return yield* refuse(incomplete.id, map.chunkSize, differences)
-  }
-  const mapDigest = yield* finish
+const make = Effect.fnUntraced(
+  function*(incomplete: Revision.Revision, { force, history, removed, runs, started }: Beginning) {
+    const repository = yield* Repository
+    const taken = yield* snapshot({
+      revision: incomplete.id,
+      directory: repository.directory,
+      complete: history.complete.map(({ id }) => id),
+      incomplete: removed
+    })
+    yield* heal(history, taken)
+    const whole = yield* retrust(history)
+    const current = { ...history, complete: replaced(history.complete, whole) }
+    const { complete } = current
+    const { content } = taken
+    const asImage = incomplete.backendType === "cowfile" && content._tag === "Readable"
+    if (incomplete.backendType === "cowfile" && !asImage) {
+      yield* Effect.logWarning(
+        "backend: cowfile is for files and block devices; this source's revisions are kept as chunks"
+      )
+    }
+    const { base, chunks: { map, ...chunks }, finish, image, touched } = asImage
+      ? yield* cowImage({ id: incomplete.id, content, size: taken.size, complete })
+      : yield* asChunks(incomplete.id, taken, complete, force)
+    const { differences, ...compared } = yield* compareWith(incomplete.id, taken, image, touched, {
+      previous: complete.findLast((revision) => revision.isTrusted)?.verification,
+      runs
+    })
+    yield* reportHealed(incomplete.id, compared.healed)
+    if (differences.length > 0) {
+      if (content._tag === "Changes") yield* distrustLine(complete, base, map, differences)
+      return yield* refuse(incomplete.id, map.chunkSize, differences)
+    }
+    const mapDigest = yield* finish
 
-  const seconds = Number((yield* Clock.currentTimeNanos) - started) / 1e9
-  const revision = Revision.update(incomplete, {
-    backendType: asImage ? "cowfile" : "chunked-v3",
-    size: map.size,
-    mapDigest,
-    stats: {
-      duration: seconds,
-      bytes_written: chunks.writtenBytes,
-      bytes_stored: chunks.storedBytes,
-      chunks_written: chunks.written,
-      chunks_found: chunks.found,
-      chunks_unchanged: chunks.unchanged
-    },
-    verification: compared.verification
-  })
-  // from here on the revision exists, and nothing that still happens may make this look like a failure
-  yield* Effect.uninterruptible(Effect.zipRight(
-    Effect.zipRight(repository.publish(revision), taken.published),
-    Effect.catchAllCause(
-      retrust(current),
-      (cause) => Effect.logWarning("older revisions were not looked at again", cause)
-    )
-  ))
-  return { revision, base: base?.revision.id, chunks, compared } satisfies BackupReport
-})
+    const seconds = Number((yield* Clock.currentTimeNanos) - started) / 1e9
+    const revision = Revision.update(incomplete, {
+      backendType: asImage ? "cowfile" : "chunked-v3",
+      size: map.size,
+      mapDigest,
+      stats: {
+        duration: seconds,
+        bytes_written: chunks.writtenBytes,
+        bytes_stored: chunks.storedBytes,
+        chunks_written: chunks.written,
+        chunks_found: chunks.found,
+        chunks_unchanged: chunks.unchanged
+      },
+      verification: compared.verification
+    })
+    // from here on the revision exists, and nothing that still happens may make this look like a failure
+    yield* Effect.uninterruptible(Effect.zipRight(
+      Effect.zipRight(repository.publish(revision), taken.published),
+      Effect.catchAllCause(
+        retrust(current),
+        (cause) => Effect.logWarning("older revisions were not looked at again", cause)
+      )
+    ))
+    return { revision, base: base?.revision.id, chunks, compared } satisfies BackupReport
+  }
+)
 
 const replaced = (
   revisions: ReadonlyArray<Revision.Revision>,
@@ -275,8 +281,8 @@ const findDifference = Effect.fnUntraced(function*(
     const revision = candidates.find((candidate) => candidate.id === id)
     if (revision === undefined) return { base: undefined, changes }
     const map = yield* Effect.either(baseMap(revision, run, force))
-    if (Either.isRight(map) && map.right.chunkSize === repository.chunkSize) {
-      return { base: { revision, map: map.right } satisfies Base, changes }
+    if (Either.isRight(map) && map.right.map.chunkSize === repository.chunkSize) {
+      return { base: { revision, ...map.right } satisfies Base, changes }
     }
     if (Either.isLeft(map) && map.left._tag === "SpaceLacking") return yield* map.left
     const why = Either.isLeft(map) ? map.left.message : "its chunks have another size"
@@ -288,14 +294,14 @@ const findDifference = Effect.fnUntraced(function*(
 const baseMap = Effect.fnUntraced(function*(revision: Revision.Revision, run: RevisionId, force: boolean) {
   const repository = yield* Repository
   const image = yield* repository.readMap(revision)
-  if (revision.backendType === "chunked-v3") return image
+  if (revision.backendType === "chunked-v3" || image.chunkSize !== repository.chunkSize) return { map: image }
   const room = yield* roomFor([revision])
   yield* Effect.logInfo(
     `revision ${revision.id} is in an old format; what has not changed since is converted, which takes up to ` +
       `${Math.ceil(room.needed / 2 ** 20)} MiB until the old revisions are gone (backy upgrade converts them)`
   )
   yield* requireRoom(room, force)
-  return yield* convert({ image, known: undefined, run })
+  return { map: yield* convert({ image, known: undefined, run }), held: image }
 })
 
 /** The newest trusted revision whose map can be read. Without one every block is looked up by its hash. */

@@ -18,7 +18,14 @@ const sameAt = (a: ChunkMap.ChunkMap, b: ChunkMap.ChunkMap, index: number): bool
  */
 export const distrustLine = Effect.fn("distrustLine")(function*(
   complete: ReadonlyArray<Revision>,
-  base: { readonly revision: Revision; readonly map: ChunkMap.ChunkMap } | undefined,
+  base:
+    | {
+      readonly revision: Revision
+      readonly map: ChunkMap.ChunkMap
+      /** What the base holds in its own format, where the map was made of that. */
+      readonly held?: ChunkMap.ChunkMap
+    }
+    | undefined,
   map: ChunkMap.ChunkMap,
   differences: ReadonlyArray<Protocol.Difference>
 ) {
@@ -31,7 +38,8 @@ export const distrustLine = Effect.fn("distrustLine")(function*(
     const isBase = revision.id === base.revision.id
     const own = isBase ? Either.right(base.map) : yield* Effect.either(repository.readMap(revision))
     if (Either.isLeft(own)) continue
-    open = open.filter((index) => sameAt(base.map, own.right, index))
+    const held = base.held ?? base.map
+    open = open.filter((index) => sameAt(base.map, own.right, index) || sameAt(held, own.right, index))
     // the base is not built on again, whatever it has there: the changes since it are what cannot be relied on
     if (open.length === 0 && !isBase) break
     const chunks = open.flatMap((index) => ChunkMap.idAt(map, index) ?? [])

@@ -117,12 +117,15 @@ const mark = Effect.fnUntraced(function*(history: History) {
 const metadataLeftovers = Effect.gen(function*() {
   const { directory } = yield* Repository
   const places = [directory, `${directory}/chunks`, `${directory}/quarantine`, `${directory}/quarantine/chunks`]
-  const found = yield* Effect.forEach(places, (place) =>
-    Effect.catchIf(Files.list(place), ({ code }) => code === "ENOENT", () => Effect.succeed([])).pipe(
-      Effect.map((names) =>
-        names.filter((name) => isTemporary(name) || isLegacyTemporary(name)).map((name) => `${place}/${name}`)
+  const found = yield* Effect.forEach(
+    places,
+    (place) =>
+      Effect.catchIf(Files.list(place), ({ code }) => code === "ENOENT", () => Effect.succeed([])).pipe(
+        Effect.map((names) =>
+          names.filter((name) => isTemporary(name) || isLegacyTemporary(name)).map((name) => `${place}/${name}`)
+        )
       )
-    ))
+  )
   return yield* Effect.filter(found.flat(), (path) => Effect.map(Files.find(path), (stat) => stat?.kind === "file"))
 })
 

@@ -23,7 +23,9 @@ export class SpaceLacking extends Data.TaggedError("SpaceLacking")<{
 }> {
   override get message() {
     const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`
-    return `converting old revisions may need up to ${mebibytes(this.needed)} in ${this.directory} for the time being, and ` +
+    return `converting old revisions may need up to ${
+      mebibytes(this.needed)
+    } in ${this.directory} for the time being, and ` +
       `${mebibytes(this.free)} are free (--force tries it all the same: what does not fit is left as it is)`
   }
 }

@@ -58,8 +58,12 @@ export const digestOf = (bytes: Uint8Array): string => Hash.toHex(Hash.load().ha
 
 const missing = (id: RevisionId, path: string) => new MapUnusable({ id, path, reason: "it is missing" })
 
-const readBytes = (id: RevisionId, path: string): Effect.Effect<Uint8Array, MapUnusable | IoError, Ports> =>
-  Effect.catchIf(Durable.readSmall(path, MAX_MAP_BYTES), isMissing, () => Effect.fail(missing(id, path)))
+const readBytes = (
+  id: RevisionId,
+  path: string,
+  limit = MAX_MAP_BYTES
+): Effect.Effect<Uint8Array, MapUnusable | IoError, Ports> =>
+  Effect.catchIf(Durable.readSmall(path, limit), isMissing, () => Effect.fail(missing(id, path)))
 
 const decode = (id: RevisionId, path: string, bytes: Uint8Array): Either.Either<Image, MapUnusable> =>
   Either.mapLeft(ChunkMap.decode(bytes), (invalid) => new MapUnusable({ id, path, reason: invalid.message }))
@@ -144,7 +148,10 @@ export const read = (
       case "chunked-v3":
         return readChunked(revision, places)
       case "chunked":
-        return Effect.flatMap(readBytes(id, places.main), (bytes) => decodeLegacy(id, places.main, bytes))
+        return Effect.flatMap(
+          readBytes(id, places.main, LegacyMap.MAX_FILE_LENGTH),
+          (bytes) => decodeLegacy(id, places.main, bytes)
+        )
       case "cowfile":
         return readCow(revision, places, chunkSize)
     }

@@ -6,7 +6,7 @@
  */
 
 /** Bytes of a packed id. */
-export const BYTES = 32
+const BYTES = 32
 
 /** Bytes of a legacy chunk's id in it. */
 const LEGACY_BYTES = 16

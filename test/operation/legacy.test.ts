@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Path from "node:path"
 import * as ChunkMap from "../../src/domain/ChunkMap.ts"
@@ -18,7 +19,9 @@ import { status } from "../../src/operation/status.ts"
 import { tags } from "../../src/operation/tags.ts"
 import { verify } from "../../src/operation/verify.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
+import { FreeSpace } from "../../src/platform/FreeSpace.ts"
 import * as Repository from "../../src/repository/Repository.ts"
+import { type Change, Source } from "../../src/source/Source.ts"
 import { bytesOf } from "../support/diskFiles.ts"
 import * as Fixture from "../support/fixture.ts"
 import { backup, IMAGE, layerOn, REPOSITORY, restored, schedule, setFile } from "../support/World.ts"
@@ -33,6 +36,8 @@ const layerFor = (disk: Disk) =>
     layerOn(disk),
     Layer.provide(Repository.layer(REPOSITORY, { chunkSize: ChunkMap.CHUNK_SIZE }), layerOn(disk))
   )
+
+const write = (offset: number, bytes: Uint8Array): Change => ({ _tag: "Write", offset, bytes })
 
 const names = (disk: Disk, folder = REPOSITORY): ReadonlyArray<string> =>
   disk.list(folder).flatMap((name) => {
@@ -207,6 +212,53 @@ describe("repositories of backy 2.5.3", () => {
         yield* purge({ dryRun: false, wait })
         assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
       }
+      assert.deepStrictEqual(names(disk).filter((name) => name.endsWith(".lzo")), [])
+    }).pipe(Effect.provide(layerFor(disk)))
+  })
+
+  it.effect("builds an increment on a revision of 2.5, converting what has not changed instead of reading it again", () => {
+    const { disk } = Fixture.makeDisk(REPOSITORY, "quarantine")
+    const wanted = Fixture.revisions("quarantine")
+    const [base = ""] = Object.keys(wanted)
+    return Effect.gen(function*() {
+      yield* TestClock.setTime(Date.UTC(2026, 0, 1))
+      const image = Uint8Array.from(yield* restored(base)).fill(7, 4_194_300, 4_194_310)
+      const sourceOf = (changed: Uint8Array): Source["Type"] => ({
+        name: "pool/image",
+        check: Effect.void,
+        snapshot: () =>
+          Effect.succeed({
+            size: image.length,
+            published: Effect.void,
+            content: {
+              _tag: "Changes",
+              since: (bases) =>
+                Effect.succeed({
+                  base: bases.find((id) => id === base),
+                  changes: Stream.make(write(4_194_300, changed))
+                }),
+              second: { _tag: "Again", changes: Stream.make(write(0, image)) }
+            }
+          })
+      })
+      const tight = Effect.provideService(FreeSpace, { at: () => Effect.succeed(1000) })
+      const good = Effect.provideService(Source, sourceOf(image.slice(4_194_300, 4_194_310)))
+      const refused = yield* Effect.flip(tight(good(backup())))
+      assert.strictEqual(refused._tag, "SpaceLacking")
+      // a change that the source did not tell costs the base its trust, whatever its format
+      const failed = yield* Effect.flip(Effect.provideService(backup(), Source, sourceOf(image.slice(0, 10))))
+      assert.strictEqual(failed._tag, "VerificationFailed")
+      assert.strictEqual((yield* status({ revisions: undefined })).revisions[0]?.distrust?.reason, "source-mismatch")
+      Fixture.copyFile(disk, REPOSITORY, "quarantine", `${base}.rev`)
+      const made = yield* good(backup())
+      assert.strictEqual(made.base, base)
+      wanted[made.revision.id] = { sha256: Fixture.sha256(image), size: image.length }
+      yield* purge({ dryRun: false, wait })
+      assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
+      yield* forget({ revisions: base, force: false, wait })
+      delete wanted[base]
+      yield* purge({ dryRun: false, wait })
+      assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
       assert.deepStrictEqual(names(disk).filter((name) => name.endsWith(".lzo")), [])
     }).pipe(Effect.provide(layerFor(disk)))
   })

@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL("../fixtures/backy25/", import.meta.url))
 export type Name = "chunked" | "cowfile" | "quarantine"
 
 /** What backy 2.5.3 restored each revision to. */
-export const expected: Record<Name, Record<string, { readonly sha256: string; readonly size: number }>> = JSON.parse(
+const expected: Record<Name, Record<string, { readonly sha256: string; readonly size: number }>> = JSON.parse(
   FS.readFileSync(`${root}SHA256SUMS.json`, "utf8")
 ) as never
 
@@ -37,6 +37,10 @@ export const makeDisk = (repository: string, ...names: ReadonlyArray<Name>): Mem
   memory.syncAll()
   return memory
 }
+
+/** Puts one file back as it was. */
+export const copyFile = (disk: Disk, repository: string, name: Name, file: string): void =>
+  setFile(disk, `${repository}/${file}`, FS.readFileSync(`${root}${name}/${file}`))
 
 /** Revisions with what they must restore to. */
 export const revisions = (...names: ReadonlyArray<Name>) =>

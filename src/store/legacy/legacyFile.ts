@@ -23,9 +23,6 @@ export const pathsOf = (repository: string, name: string): readonly [string, str
 export const nameOf = (fileName: string): string | undefined =>
   /^[0-9a-f]{32}\.chunk\.lzo$/.test(fileName) ? fileName.slice(0, 32) : undefined
 
-/** The file name of a legacy chunk. */
-export const fileName = (name: string): string => `${name}${SUFFIX}`
-
 let files = Buffer.alloc(0)
 let contents = new Uint8Array(0)
 
