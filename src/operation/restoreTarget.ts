@@ -113,10 +113,15 @@ const newFile = Effect.fnUntraced(function*<A, E, R>(
         yield* file.truncate(size)
         const result = yield* use({ path: partial, zeros: "skip" })
         yield* file.sync
+        yield* Files.rename(partial, path)
+        // another restore to the same path may have put its unfinished file in the place of ours
+        const [ours, named] = [yield* file.stat, yield* Files.find(path)]
+        if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {
+          return yield* new TargetRefused({ path, reason: "another restore writes to it at the same time" })
+        }
         return result
       })
   ).pipe(
-    Effect.tap(() => Files.rename(partial, path)),
     // also when it was interrupted
     Effect.onError(() => Effect.ignore(Files.removeIfPresent(partial))),
     Effect.tap(() => Durable.syncDirectory(dirname(path)))

@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as Zlib from "node:zlib"
 import * as ChunkMap from "../../src/domain/ChunkMap.ts"
 import * as Revision from "../../src/domain/Revision.ts"
-import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import type { Disk } from "../../src/platform/Disk.ts"
 import { isTemporary } from "../../src/platform/temporaryName.ts"
 import * as Hash from "../../src/store/hash.ts"
 import { REPOSITORY } from "./World.ts"
@@ -35,17 +35,32 @@ export interface Survey {
   readonly chunks: ReadonlySet<string>
 }
 
+/** A disk to look at. */
+export interface Readable {
+  readonly disk: Pick<Disk, "list" | "lstat">
+  /** All bytes of a file. */
+  readonly bytesAt: (path: string) => Uint8Array
+}
+
 const { hash } = Hash.load()
+
+/** How many bytes of keys are remembered before all is forgotten. */
+const MEMORY = 64 * 1024 ** 2
 
 /** Decoding is the dear part, and simulated states share most of their files. */
 const remembered = <A>(make: (bytes: Uint8Array) => A): (bytes: Uint8Array) => A => {
   const known = new Map<string, A>()
+  let weight = 0
   return (bytes) => {
     const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
     let value = known.get(key)
     if (value === undefined) {
       value = make(bytes)
-      if (known.size > 20_000) known.clear()
+      weight += key.length + 1000
+      if (weight > MEMORY) {
+        known.clear()
+        weight = 0
+      }
       known.set(key, value)
     }
     return value
@@ -58,7 +73,7 @@ const decodeMap = remembered((bytes) => ({ digest: Hash.toHex(hash(bytes)), map:
 /** The content of a chunk file with the name that it deserves, if it is one. */
 const decodeChunk = remembered((bytes): { readonly content: Uint8Array; readonly name: string } | undefined => {
   try {
-    const content = Zlib.zstdDecompressSync(bytes, { maxOutputLength: 1 << 20 })
+    const content = Zlib.zstdDecompressSync(bytes, { maxOutputLength: ChunkMap.CHUNK_SIZE })
     return { content, name: Hash.toHex(hash(content)) }
   } catch {
     return undefined
@@ -66,17 +81,17 @@ const decodeChunk = remembered((bytes): { readonly content: Uint8Array; readonly
 })
 
 /** Files below a directory, as paths; links and other things are not followed. */
-const filesBelow = ({ disk }: MemoryDisk, directory: string): Array<string> =>
+const filesBelow = (disk: Readable["disk"], directory: string): Array<string> =>
   disk.list(directory).flatMap((name) => {
     const path = `${directory}/${name}`
-    return disk.lstat(path).kind === "directory" ? filesBelow({ disk } as MemoryDisk, path) : [path]
+    return disk.lstat(path).kind === "directory" ? filesBelow(disk, path) : [path]
   })
 
 const CHUNK_PATH = /\/chunks\/([0-9a-f]{2})\/([0-9a-f]{64})\.chunk\.zst$/
 
 /** Reads all. `memory` counts the calls, but nothing is changed. */
-export const take = (memory: MemoryDisk, directory = REPOSITORY): Survey => {
-  const files = filesBelow(memory, directory)
+export const take = (memory: Readable, directory = REPOSITORY): Survey => {
+  const files = filesBelow(memory.disk, directory)
   const here = files.filter((path) => !path.slice(directory.length + 1).includes("/"))
     .map((path) => path.slice(directory.length + 1))
   const chunks = new Map<string, string>()
