@@ -1,5 +1,5 @@
 // @ts-check
-// Prints what the test runner reports (its JSON file is the argument) as `N passed, N failed`, after the names of failed
+// Prints what the test runner reports (its JSON files are the arguments) as `N passed, N failed`, after the names of failed
 // and skipped tests. Exits with 1 when a test failed, none ran, or, with BACKY_TEST_ROOT=1, one was skipped.
 import { readFileSync } from "node:fs"
 
@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs"
  * @typedef {{ name: string, status: string, assertionResults: Array<{ fullName: string, status: string }> }} TestFile
  * @type {Array<TestFile>}
  */
-const files = readReport(process.argv[2] ?? "")
+const files = process.argv.slice(2).flatMap(readReport)
 const tests = files.flatMap((file) => file.assertionResults)
 const passed = tests.filter((test) => test.status === "passed")
 const failed = tests.filter((test) => test.status === "failed").map((test) => test.fullName)
@@ -17,6 +17,9 @@ for (const file of files) {
   if (file.status === "failed" && !file.assertionResults.some((test) => test.status === "failed")) {
     failed.push(file.name)
   }
+}
+for (const path of process.argv.slice(2)) {
+  if (readReport(path).length === 0) failed.push("a run of the tests left no report")
 }
 if (tests.length === 0) failed.push("no test has run")
 

@@ -96,7 +96,9 @@ export const compareSamples = Effect.fn("compareSamples")(function*(options: {
     const { bad, bytes } = yield* readStored(index)
     const [problem] = bad
     if (problem === undefined) {
-      return Buffer.compare(source, bytes) === 0 ? undefined : { source, stored: bytes, why: "its chunk holds other bytes" }
+      return Buffer.compare(source, bytes) === 0
+        ? undefined
+        : { source, stored: bytes, why: "its chunk holds other bytes" }
     }
     if (mayHeal && Hash.toHex(hash(source)) === id) {
       const stored = yield* blocks.put({ repository: directory, run: `${options.run}+healing`, content: source })

@@ -51,7 +51,9 @@ export const restoreImage = Effect.fn("restoreImage")(function*(options: {
         })
       }),
       // with salvage it fails after everything was written, and that much is to be kept
-      Effect.onExit((exit) => Queue.offer(queue, exit._tag === "Success" || isWhole ? Take.end : Take.failCause(exit.cause)))
+      Effect.onExit((exit) =>
+        Queue.offer(queue, exit._tag === "Success" || isWhole ? Take.end : Take.failCause(exit.cause))
+      )
     )
   )
   yield* rbd.importImage(partial, Stream.flattenTake(Stream.fromQueue(queue))).pipe(
@@ -70,6 +72,7 @@ type RestoreError = Effect.Effect.Error<ReturnType<typeof restore>>
 
 /** Ceph takes an image for open for half a minute after its maker was ended. */
 const tidy = (partial: Rbd.ImageName) =>
-  released(Effect.catchAll(Rbd.removePartial(partial), (error) =>
-    Effect.logWarning(`a part of the image is left as ${Rbd.format(partial)}: ${error.message}`)))
-
+  released(
+    Effect.catchAll(Rbd.removePartial(partial), (error) =>
+      Effect.logWarning(`a part of the image is left as ${Rbd.format(partial)}: ${error.message}`))
+  )

@@ -121,7 +121,9 @@ export const make = (objectSize: number): MemoryRbd => {
     open: (name, snapshot) =>
       Effect.gen(function*() {
         const content = yield* on("read samples of", name, (image, fail) =>
-          image.snapshots.find((one) => one.name === snapshot)?.content ?? fail("ENOENT", "no such snapshot"), snapshot)
+          image.snapshots.find((one) =>
+            one.name === snapshot
+          )?.content ?? fail("ENOENT", "no such snapshot"), snapshot)
         const what = Rbd.format(name, snapshot)
         yield* Effect.acquireRelease(
           Effect.sync(() =>

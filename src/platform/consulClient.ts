@@ -10,7 +10,5 @@ import { Consul, DEFAULT_ADDRESS, layer } from "./Consul.ts"
 /** What `Connector` promises. */
 export const connect = (token: Option.Option<Redacted.Redacted>): Effect.Effect<Consul["Type"]> =>
   Effect.orDie(Config.withDefault(Config.nonEmptyString("CONSUL_HTTP_ADDR"), DEFAULT_ADDRESS)).pipe(
-    Effect.flatMap((address) =>
-      Effect.provide(Consul, Layer.provide(layer({ address, token }), FetchHttpClient.layer))
-    )
+    Effect.flatMap((address) => Effect.provide(Consul, Layer.provide(layer({ address, token }), FetchHttpClient.layer)))
   )

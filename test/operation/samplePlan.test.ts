@@ -15,14 +15,18 @@ const settings = FastCheck.record({
 }))
 
 describe("the plan of samples", () => {
-  it.prop("has the last chunk, at least 16 and one in a hundred, each once and within the image", [settings], ([options]) => {
-    const { required, rotation } = plan(options)
-    const least = Math.min(options.count, Math.max(16, Math.ceil(options.count / 100)))
-    assert.isAtLeast(required.length, least)
-    assert.strictEqual(new Set(required).size, required.length)
-    assert.include(required, options.count - 1)
-    for (const index of [...required, ...rotation]) assert.isTrue(index >= 0 && index < options.count)
-  })
+  it.prop(
+    "has the last chunk, at least 16 and one in a hundred, each once and within the image",
+    [settings],
+    ([options]) => {
+      const { required, rotation } = plan(options)
+      const least = Math.min(options.count, Math.max(16, Math.ceil(options.count / 100)))
+      assert.isAtLeast(required.length, least)
+      assert.strictEqual(new Set(required).size, required.length)
+      assert.include(required, options.count - 1)
+      for (const index of [...required, ...rotation]) assert.isTrue(index >= 0 && index < options.count)
+    }
+  )
 
   it.prop("looks at changed and at unchanged chunks", [settings], ([options]) => {
     const { required } = plan(options)

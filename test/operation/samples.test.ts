@@ -41,8 +41,10 @@ describe("comparing samples of a source", () => {
   it.effect("finds a change that the diff left out within one rotation, and answers with a full backup", () => {
     const SIZE = 600 * CHUNK
     const LOST = 321
-    const world = lying(SIZE, (event) =>
-      event._tag === "Write" && Math.floor(event.offset / CHUNK) === LOST ? [] : [event])
+    const world = lying(
+      SIZE,
+      (event) => event._tag === "Write" && Math.floor(event.offset / CHUNK) === LOST ? [] : [event]
+    )
     return world.run(Effect.gen(function*() {
       for (let index = 0; index < 600; index += 3) world.ceph.write(IMAGE, index * CHUNK, Uint8Array.of(1))
       const first = yield* backup
@@ -53,7 +55,10 @@ describe("comparing samples of a source", () => {
       for (; runs < 30 && error === undefined; runs++) {
         error = yield* Effect.flip(backup).pipe(Effect.orElseSucceed(() => undefined))
       }
-      assert.match(error?.message ?? "", /1 blocks of rbd\/vm differ .* the first at byte 1314816; evidence is in report/)
+      assert.match(
+        error?.message ?? "",
+        /1 blocks of rbd\/vm differ .* the first at byte 1314816; evidence is in report/
+      )
       const before = yield* history
       assert.strictEqual(before.complete.length, runs)
       assert.isTrue(before.complete.slice(1).every(({ isTrusted }) => !isTrusted), "the line that has the old bytes")
@@ -68,8 +73,10 @@ describe("comparing samples of a source", () => {
   })
 
   it.effect("finds bytes at the wrong place at once in a small image", () => {
-    const world = lying(20 * CHUNK, (event) =>
-      event._tag === "Write" ? [{ ...event, offset: event.offset + CHUNK }] : [event])
+    const world = lying(
+      20 * CHUNK,
+      (event) => event._tag === "Write" ? [{ ...event, offset: event.offset + CHUNK }] : [event]
+    )
     return world.run(Effect.gen(function*() {
       yield* backup
       world.state.lies = true
@@ -100,7 +107,9 @@ describe("comparing samples of a source", () => {
         open: (image, snapshot) =>
           Effect.map(rbd.open(image, snapshot), (reader) =>
             broken
-              ? { read: () => new RbdError({ operation: "read samples of", what: snapshot, code: "EIO", detail: "gone" }) }
+              ? {
+                read: () => new RbdError({ operation: "read samples of", what: snapshot, code: "EIO", detail: "gone" })
+              }
               : reader)
       })
     })

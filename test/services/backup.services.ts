@@ -41,8 +41,9 @@ describe("backy against a real cluster", () => {
         const kind = random(10)
         if (kind < 6) await Cluster.write(image, offset, new Uint8Array(length).fill(1 + random(250)))
         else if (kind < 7) await Cluster.write(image, offset, new Uint8Array(length))
-        else if (kind < 8) await Cluster.discard(image, offset - offset % 512, length - length % 512 + 512).catch(() => undefined)
-        else {
+        else if (kind < 8) {
+          await Cluster.discard(image, offset - offset % 512, length - length % 512 + 512).catch(() => undefined)
+        } else {
           size = 4 * MiB + 512 * random(60_000)
           await Cluster.resize(image, size)
           // somebody else's snapshot of a small image in between is what breaks --whole-object
@@ -84,8 +85,13 @@ describe("backy against a real cluster", () => {
     const digest = Backy.sha256(await Cluster.rbd("export", "--no-progress", `rbd/${image}`, "-"))
     const [own, piped] = [Cluster.fresh(), Cluster.fresh()]
     await Backy.done(repository, ["restore", `rbd:rbd/${own}`])
-    await Cluster.run("bash", ["-c", `"$0" -b "$1" restore -r latest - | rbd import --no-progress - "$2"`,
-      new URL("../../dist/backy", import.meta.url).pathname, repository, `rbd/${piped}`])
+    await Cluster.run("bash", [
+      "-c",
+      `"$0" -b "$1" restore -r latest - | rbd import --no-progress - "$2"`,
+      new URL("../../dist/backy", import.meta.url).pathname,
+      repository,
+      `rbd/${piped}`
+    ])
     for (const made of [own, piped]) {
       assert.strictEqual(Backy.sha256(await Cluster.rbd("export", "--no-progress", `rbd/${made}`, "-")), digest)
     }
@@ -104,7 +110,12 @@ describe("backy against a real cluster", () => {
     const cut = (bytes: number, end: string) =>
       Backy.instead(directory.path, `[ "$1" = export-diff ] || exec rbd "$@"; rbd "$@" | head -c ${bytes}; ${end}`)
     const killed = "kill -KILL $$"
-    for (const [bytes, end] of [[0, "exit 0"], [5, "exit 0"], [100, "exit 0"], [3000, "exit 0"], [120, killed], [3000, "exit 5"]] as const) {
+    for (
+      const [bytes, end] of [[0, "exit 0"], [5, "exit 0"], [100, "exit 0"], [3000, "exit 0"], [120, killed], [
+        3000,
+        "exit 5"
+      ]] as const
+    ) {
       const result = await Backy.run(repository, ["backup", "daily"], { BACKY_RBD: cut(bytes, end) })
       assert.strictEqual(result.code, 1, result.stderr)
       assert.match(result.stderr, /^backy: cannot back up rbd\/\S+: /m)
@@ -126,8 +137,11 @@ describe("backy against a real cluster", () => {
     await Backy.done(repository, ["backup", "daily"])
     await Cluster.write(image, 9 * MiB, new Uint8Array(3000).fill(2))
     // says that nothing has changed: the metadata of the real diff, and the end mark
-    const nothing = Backy.instead(directory.path, `[ "$1" = export-diff ] || exec rbd "$@"
-      rbd "$@" | head -c ${12 + 2 * (5 + "backy-".length + 22) + 9}; printf e`)
+    const nothing = Backy.instead(
+      directory.path,
+      `[ "$1" = export-diff ] || exec rbd "$@"
+      rbd "$@" | head -c ${12 + 2 * (5 + "backy-".length + 22) + 9}; printf e`
+    )
     const lied = await Backy.run(repository, ["backup", "daily"], { BACKY_RBD: nothing })
     assert.strictEqual(lied.code, 1, lied.stdout)
     assert.match(lied.stderr, /1 blocks of rbd\/\S+ differ from what was stored, the first at byte 8388608/)
@@ -146,8 +160,11 @@ describe("backy against a real cluster", () => {
     await Backy.done(repository, ["backup", "daily"])
     const [base] = await Backy.revisions(repository)
     const marker = join(directory.path, "reading")
-    const hanging = Backy.instead(directory.path, `[ "$1" = export-diff ] || exec rbd "$@"
-      echo $$ > ${marker}; exec sleep 600`)
+    const hanging = Backy.instead(
+      directory.path,
+      `[ "$1" = export-diff ] || exec rbd "$@"
+      echo $$ > ${marker}; exec sleep 600`
+    )
     const { child, ended } = Backy.start(repository, ["backup", "daily"], { BACKY_RBD: hanging })
     while (!existsSync(marker) || readFileSync(marker, "utf8") === "") await pass(50)
     child.kill("SIGKILL")

@@ -60,7 +60,8 @@ const backup = Effect.gen(function*() {
   return yield* Fiber.join(fiber)
 })
 
-const down = (operation: string) => new Consul.ConsulError({ operation, reason: "unavailable", detail: "no connection" })
+const down = (operation: string) =>
+  new Consul.ConsulError({ operation, reason: "unavailable", detail: "no connection" })
 
 describe("flyingcircus source", () => {
   it.effect("takes the snapshot that the VM has made, and leaves no request behind", () => {
@@ -119,8 +120,7 @@ describe("flyingcircus source", () => {
     ["requests cannot be listed", (consul) => ({ ...consul, list: () => down("list") })],
     ["keys vanish while they are listed", (consul) => ({
       ...consul,
-      list: (prefix) =>
-        Effect.map(consul.list(prefix), (all) => [...all, { key: "snapshot/gone", value: "{not json" }])
+      list: (prefix) => Effect.map(consul.list(prefix), (all) => [...all, { key: "snapshot/gone", value: "{not json" }])
     })]
   ]
   for (const [what, wrap] of troubles) {
