@@ -1,51 +1,31 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import type * as ChunkMap from "../domain/ChunkMap.ts"
 import type { Schedule } from "../domain/JobConfig.ts"
 import * as Revision from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { Backend } from "../domain/SourceConfig.ts"
-import * as Files from "../platform/Files.ts"
 import { freshId } from "../repository/freshId.ts"
 import type { History } from "../repository/History.ts"
 import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { now } from "../repository/now.ts"
-import * as Quarantine from "../repository/Quarantine.ts"
 import { Repository } from "../repository/Repository.ts"
-import { type Changes, type Snapshot, Source } from "../source/Source.ts"
-import type * as Protocol from "../store/BlockProtocol.ts"
+import { type Snapshot, Source } from "../source/Source.ts"
+import { findBase, findDifference } from "./base.ts"
 import { chunk, type ChunkReport } from "./chunk.ts"
 import { chunkChanges } from "./chunkChanges.ts"
 import { compare, type CompareReport } from "./compare.ts"
 import { compareAgain } from "./compareAgain.ts"
 import { compareSamples, type Rotation } from "./compareSamples.ts"
-import { convert } from "./convert.ts"
 import { cowImage } from "./cowImage.ts"
 import { distrustLine } from "./distrustLine.ts"
 import { heal, retrust } from "./heal.ts"
-import { requireRoom, roomFor } from "./room.ts"
+import { withoutIncomplete } from "./leftovers.ts"
+import { refuse, reportHealed } from "./mismatch.ts"
 import { snapshot } from "./snapshot.ts"
 import { requireKnownTags } from "./tags.ts"
-
-/** What is stored does not equal the source. No revision was made. */
-export class VerificationFailed extends Data.TaggedError("VerificationFailed")<{
-  readonly source: string
-  readonly differences: number
-  /** Byte offset of the first differing block. */
-  readonly first: number
-  readonly report: string | undefined
-}> {
-  override get message() {
-    const evidence = this.report === undefined ? "" : `; evidence is in report ${this.report} (backy reports show)`
-    return `the backup was not kept: ${this.differences} blocks of ${this.source} differ from what was stored, ` +
-      `the first at byte ${this.first}${evidence}`
-  }
-}
 
 /** The new revision and what it took. Sizes in bytes. */
 export interface BackupReport {
@@ -53,13 +33,6 @@ export interface BackupReport {
   readonly base: RevisionId | undefined
   readonly chunks: Omit<ChunkReport, "map">
   readonly compared: Omit<CompareReport, "differences">
-}
-
-interface Base {
-  readonly revision: Revision.Revision
-  readonly map: ChunkMap.ChunkMap
-  /** What the base holds in its own format, where the map was made of that. */
-  readonly held?: ChunkMap.ChunkMap
 }
 
 /**
@@ -102,33 +75,6 @@ export const backup = Effect.fn("backup")(function*(options: {
     Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : tidy(id))
   )
 }, Effect.scoped)
-
-/** Removes what interrupted backups left; nobody else makes revisions while the lock is held. */
-const withoutIncomplete = Effect.gen(function*() {
-  const repository = yield* Repository
-  const history = yield* repository.history
-  yield* Effect.forEach(history.broken, ({ path, reason }) => Effect.logWarning(`ignoring ${path}: ${reason}`), {
-    discard: true
-  })
-  for (const { id } of history.incomplete) {
-    yield* repository.remove(id)
-    yield* Effect.logInfo(`removed revision ${id}, which was never completed`)
-  }
-  yield* withoutLinks
-  return {
-    history: { ...history, incomplete: [] } satisfies History,
-    removed: history.incomplete.map(({ id }) => id)
-  }
-})
-
-/** Versions before 2.5 of the ancestor kept links to the newest revision, which would point to an old one for ever. */
-const withoutLinks = Effect.gen(function*() {
-  const { directory } = yield* Repository
-  for (const name of ["last", "last.rev"]) {
-    const path = `${directory}/${name}`
-    if ((yield* Files.find(path))?.kind === "symlink") yield* Files.removeIfPresent(path)
-  }
-})
 
 /** In how many runs a rotation comes round that is to take so long: as often as the schedule's shortest interval. */
 const runsOf = (rotation: Duration.Duration, schedule: Schedule): number => {
@@ -263,95 +209,3 @@ const compareWith = (
     ? compareSamples({ samples: second, map, touched, run, rotation })
     : compareAgain(second, map)
 }
-
-/**
- * The changes since the newest revision that is trusted, whose map can be read, and that the source still knows. One of
- * backy 2.5, or an image, is converted from what is stored: its source need not be read again.
- */
-const findDifference = Effect.fnUntraced(function*(
-  content: Changes,
-  complete: ReadonlyArray<Revision.Revision>,
-  run: RevisionId,
-  force: boolean
-) {
-  const repository = yield* Repository
-  let candidates = complete.toReversed().filter(({ isTrusted }) => isTrusted)
-  while (true) {
-    const { base: id, changes } = yield* content.since(candidates.map((revision) => revision.id))
-    const revision = candidates.find((candidate) => candidate.id === id)
-    if (revision === undefined) return { base: undefined, changes }
-    const map = yield* Effect.either(baseMap(revision, run, force))
-    if (Either.isRight(map) && map.right.map.chunkSize === repository.chunkSize) {
-      return { base: { revision, ...map.right } satisfies Base, changes }
-    }
-    if (Either.isLeft(map) && map.left._tag === "SpaceLacking") return yield* map.left
-    const why = Either.isLeft(map) ? map.left.message : "its chunks have another size"
-    yield* Effect.logWarning(`cannot build on revision ${revision.id}: ${why}`)
-    candidates = candidates.filter((candidate) => candidate !== revision)
-  }
-})
-
-const baseMap = Effect.fnUntraced(function*(revision: Revision.Revision, run: RevisionId, force: boolean) {
-  const repository = yield* Repository
-  const image = yield* repository.readMap(revision)
-  if (revision.backendType === "chunked-v3" || image.chunkSize !== repository.chunkSize) return { map: image }
-  const room = yield* roomFor([revision])
-  yield* Effect.logInfo(
-    `revision ${revision.id} is in an old format; what has not changed since is converted, which takes up to ` +
-      `${Math.ceil(room.needed / 2 ** 20)} MiB until the old revisions are gone (backy upgrade converts them)`
-  )
-  yield* requireRoom(room, force)
-  return { map: yield* convert({ image, known: undefined, run }), held: image }
-})
-
-/** The newest trusted revision whose map can be read. Without one every block is looked up by its hash. */
-const findBase = Effect.fnUntraced(function*(complete: ReadonlyArray<Revision.Revision>) {
-  const repository = yield* Repository
-  for (const revision of complete.toReversed()) {
-    if (!revision.isTrusted || revision.backendType !== "chunked-v3") continue
-    const map = yield* Effect.either(repository.readMap(revision))
-    if (Either.isRight(map)) return { revision, map: map.right } satisfies Base
-    yield* Effect.logWarning(`cannot build on revision ${revision.id}: ${map.left.message}`)
-  }
-  return undefined
-})
-
-const reportHealed = (id: RevisionId, healed: ReadonlyArray<Protocol.Healed>) =>
-  healed.length === 0 ? Effect.void : Effect.zipRight(
-    Effect.logWarning(`${healed.length} stored chunks were damaged and have been stored again from the source`),
-    Quarantine.record({
-      kind: "damaged",
-      revision: id,
-      findings: healed.map((chunk) => ({
-        chunk: chunk.id,
-        why: chunk.why,
-        contents: chunk.raw === undefined ? [] : [chunk.raw]
-      }))
-    })
-  )
-
-const refuse = Effect.fnUntraced(function*(
-  id: RevisionId,
-  chunkSize: number,
-  differences: ReadonlyArray<Protocol.Difference>
-) {
-  const { name } = yield* Source
-  const sorted = [...differences].sort((a, b) => a.index - b.index)
-  const report = yield* Quarantine.record({
-    kind: "source-mismatch",
-    revision: id,
-    findings: sorted.map((difference) => ({
-      offset: difference.index * chunkSize,
-      why: difference.why,
-      sourceHash: difference.sourceHash,
-      storedHash: difference.storedHash,
-      contents: [difference.source, difference.stored].filter((bytes) => bytes !== undefined)
-    }))
-  })
-  return yield* new VerificationFailed({
-    source: name,
-    differences: sorted.length,
-    first: (sorted[0]?.index ?? 0) * chunkSize,
-    report: report._tag === "Some" ? report.value : undefined
-  })
-})
