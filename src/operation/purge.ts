@@ -113,17 +113,26 @@ const mark = Effect.fnUntraced(function*(history: History) {
   return { orphans, references }
 })
 
-/** Temporary files wherever small files are replaced. Who replaces them holds the lock of a backup, as we do. */
+/**
+ * Temporary files wherever small files are replaced. Who replaces them holds the lock of a backup, as we do. Never
+ * through a link: what it leads to is not ours.
+ */
 const metadataLeftovers = Effect.gen(function*() {
   const { directory } = yield* Repository
-  const places = [directory, `${directory}/chunks`, `${directory}/quarantine`, `${directory}/quarantine/chunks`]
+  const isOurs = (path: string) => Effect.map(Files.find(path), (stat) => stat?.kind === "directory")
+  const places = [directory]
+  for (const folder of [`${directory}/chunks`, `${directory}/quarantine`]) {
+    if (yield* isOurs(folder)) places.push(folder)
+  }
+  const contents = `${directory}/quarantine/chunks`
+  if (places.includes(`${directory}/quarantine`) && (yield* isOurs(contents))) places.push(contents)
   const found = yield* Effect.forEach(
     places,
     (place) =>
-      Effect.catchIf(Files.list(place), ({ code }) => code === "ENOENT", () => Effect.succeed([])).pipe(
-        Effect.map((names) =>
+      Effect.map(
+        Files.list(place),
+        (names) =>
           names.filter((name) => isTemporary(name) || isLegacyTemporary(name)).map((name) => `${place}/${name}`)
-        )
       )
   )
   return yield* Effect.filter(found.flat(), (path) => Effect.map(Files.find(path), (stat) => stat?.kind === "file"))

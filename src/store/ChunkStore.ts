@@ -92,10 +92,12 @@ export const layerFile = (
       const blocks = yield* Blocks
       const provided = Effect.provide(context)
       const root = `${directory}/${ChunkFile.CHUNKS}`
+      // never through a link: what it leads to is not ours to list, let alone to remove
       const listIfThere = (path: string) =>
-        Effect.catchIf(Files.list(path), (error) =>
-          error.code === "ENOENT" || error.code === "ENOTDIR", () =>
-          Effect.succeed([]))
+        Effect.flatMap(
+          Files.find(path),
+          (stat) => stat?.kind === "directory" ? Files.list(path) : Effect.succeed([])
+        )
 
       const hasOldLayout = Effect.gen(function*() {
         for (const folder of (yield* listIfThere(root)).filter(isFolder)) {
@@ -122,8 +124,7 @@ export const layerFile = (
 
       return ChunkStore.of({
         prepare: provided(prepare),
-        folders: provided(Effect.map(listIfThere(root), (names) =>
-          names.filter(isFolder).sort())),
+        folders: provided(Effect.map(listIfThere(root), (names) => names.filter(isFolder).sort())),
         list: (folder) =>
           provided(Effect.gen(function*() {
             const names = yield* listIfThere(`${root}/${folder}`)

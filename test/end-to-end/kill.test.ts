@@ -110,7 +110,9 @@ describe(`kill -9 before random calls (seed ${SEED})`, () => {
     const operations = ["backup", "backup", "purge", "verify", "expire", "restore", "forget", "tags"] as const
     await check()
     while (kills < KILLS) {
-      const operation = operations[pick(operations.length)] ?? "backup"
+      const chosen = operations[pick(operations.length)] ?? "backup"
+      // a history that does not grow, so that looking at all of it stays quick
+      const operation = chosen === "backup" && truth.size > 5 ? "forget" : chosen
       if (operation === "backup") write()
       if (operation === "forget" && truth.size < 4) continue
       if (operation === "restore") rmSync(target, { force: true })

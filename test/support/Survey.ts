@@ -91,7 +91,8 @@ const CHUNK_PATH = /\/chunks\/([0-9a-f]{2})\/([0-9a-f]{64})\.chunk\.zst$/
 
 /** Reads all. `memory` counts the calls, but nothing is changed. */
 export const take = (memory: Readable, directory = REPOSITORY): Survey => {
-  const files = filesBelow(memory.disk, directory)
+  const all = filesBelow(memory.disk, directory)
+  const files = all.filter((path) => memory.disk.lstat(path).kind === "file")
   const here = files.filter((path) => !path.slice(directory.length + 1).includes("/"))
     .map((path) => path.slice(directory.length + 1))
   const chunks = new Map<string, string>()
@@ -143,7 +144,13 @@ export const take = (memory: Readable, directory = REPOSITORY): Survey => {
   return {
     complete,
     incomplete,
-    broken,
+    // what has the name of a revision's metadata and is no file
+    broken: [
+      ...broken,
+      ...all.filter((path) => !files.includes(path) && path.endsWith(".rev")).map((path) =>
+        path.slice(directory.length + 1, -".rev".length)
+      )
+    ],
     orphans: here.filter((name) => Revision.isRevisionId(name) && !here.includes(`${name}.rev`)),
     temporary: files.filter((path) => isTemporary(path.slice(path.lastIndexOf("/") + 1))),
     chunks: new Set(chunks.keys())
