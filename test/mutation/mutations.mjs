@@ -48,7 +48,7 @@ const mutations = [
   },
   {
     name: "a chunk that is found is not synced",
-    file: "src/store/BlockLoops.ts",
+    file: "src/store/storeBlocks.ts",
     from: "{ hashed: true, sync: true }",
     to: "{ hashed: true, sync: false }",
     test: ["test/store", "test/operation/backup.test.ts"]
@@ -84,8 +84,8 @@ const mutations = [
   {
     name: "the directory is not synced between removing a revision and its map",
     file: "src/repository/Repository.ts",
-    from: "yield* Durable.syncDirectory(directory)\n          yield* Files.removeIfPresent(mapPath(id))",
-    to: "yield* Files.removeIfPresent(mapPath(id))",
+    from: "yield* Files.removeIfPresent(revisionPath(id))\n          yield* Durable.syncDirectory(directory)",
+    to: "yield* Files.removeIfPresent(revisionPath(id))",
     test: crash("forget")
   },
   {
@@ -118,8 +118,8 @@ const mutations = [
   },
   {
     name: "the digest of a map is not checked",
-    file: "src/repository/Repository.ts",
-    from: "revision.mapDigest !== digest(bytes)",
+    file: "src/repository/Image.ts",
+    from: "revision.mapDigest !== digestOf(bytes)",
     to: "bytes.length === 0",
     test: ["test/operation", "test/repository"]
   },

@@ -84,6 +84,7 @@ describe("metadata of one revision that is damaged costs at most this revision",
         live(disk, `${kind} cut to ${length} bytes`)
         nextIsWhole(disk, `${kind} cut to ${length} bytes`)
       }
+      assert.isAbove(lengths.length, 16)
     })
 
     it(`when ${kind} is garbage, empty, huge, a directory, a pipe or a link`, () => {
@@ -102,6 +103,7 @@ describe("metadata of one revision that is damaged costs at most this revision",
         live(disk, `${kind} is ${what}`)
         nextIsWhole(disk, `${kind} is ${what}`)
       }
+      assert.strictEqual(memory.openDescriptors.length, 0)
     })
   }
 })
@@ -135,6 +137,7 @@ describe("a chunk that is damaged", () => {
       flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
       isFoundAndHealed(flipped, `bit ${bit}`)
     }
+    assert.isAbove(whole.length, 8)
   })
 
   it("by being cut at any length, lengthened, or swapped is found and healed, too", { timeout: 600_000 }, () => {
@@ -144,6 +147,7 @@ describe("a chunk that is damaged", () => {
     isFoundAndHealed(Uint8Array.from([...whole, 0]), "one byte more")
     isFoundAndHealed(Uint8Array.from([...whole, ...whole]), "twice")
     isFoundAndHealed(garbage(1024 * 1024), "a megabyte of garbage")
+    assert.isAbove(whole.length, 8)
   })
 })
 
