@@ -92,7 +92,7 @@ const mutations = [
     name: "the map goes before its revision",
     file: "src/repository/Repository.ts",
     from: "yield* Files.removeIfPresent(revisionPath(id))\n",
-    to: "yield* Files.removeIfPresent(mapPath(id))\n          yield* Files.removeIfPresent(revisionPath(id))\n",
+    to: "yield* removeParts(id)\n          yield* Files.removeIfPresent(revisionPath(id))\n",
     test: crash("forget")
   },
   {
