@@ -3,14 +3,12 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Predicate from "effect/Predicate"
 import type { SourceType } from "../domain/SourceConfig.ts"
-import * as Yaml from "../domain/Yaml.ts"
 import { fromPlatform, isMissing } from "../platform/IoError.ts"
 import { ConfigInvalid, ConfigMissing } from "./ConfigError.ts"
 import * as DaemonConfig from "./DaemonConfig.ts"
 import { MAX_LENGTH } from "./decodeYaml.ts"
+import { pluginNames } from "./pluginNames.ts"
 import * as RepositoryConfig from "./RepositoryConfig.ts"
 
 export { ConfigInvalid, ConfigMissing } from "./ConfigError.ts"
@@ -35,14 +33,7 @@ export const loadRepository = Effect.fn("Config.loadRepository")(
 /** The plug-ins that a repository's config names: they must be known before the rest of it can be understood. */
 export const pluginsNamed = Effect.fn("Config.pluginsNamed")(function*(directory: string) {
   const text = yield* readText(fileIn(directory), NO_REPOSITORY)
-  return Either.match(Yaml.parse(text), {
-    onLeft: () => [],
-    onRight: ({ value }) => {
-      const settings = Predicate.isRecord(value) ? value["settings"] : undefined
-      const plugins = Predicate.isRecord(settings) ? settings["plugins"] : undefined
-      return Array.isArray(plugins) ? plugins.filter(Predicate.isString) : []
-    }
-  })
+  return pluginNames(text, "settings")
 })
 
 /**

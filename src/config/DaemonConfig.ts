@@ -11,6 +11,7 @@ import { type JobConfig, JobName, Schedule } from "../domain/JobConfig.ts"
 import { builtIn, type SourceConfig, sourceSchema, type SourceType } from "../domain/SourceConfig.ts"
 import type { ConfigInvalid } from "./ConfigError.ts"
 import { decodeYaml, type Finding } from "./decodeYaml.ts"
+import { pluginNames } from "./pluginNames.ts"
 import type { DecodeOptions } from "./RepositoryConfig.ts"
 import * as Settings from "./Settings.ts"
 
@@ -62,17 +63,23 @@ type Global = typeof Global.Type
 const Job = (source: Schema.Schema<SourceConfig, unknown>) =>
   Schema.Struct({ schedule: text("the name of a schedule"), source })
 
-const File = (sources: ReadonlyArray<SourceType>) =>
+const File = (sources: ReadonlyArray<SourceType>, foreign: boolean) =>
   Schema.Struct({
     global: maybe(orNothing(Global)),
     schedules: maybe(orNothing(Schema.Record({ key: Schema.String, value: Schedule }))),
-    jobs: maybe(orNothing(Schema.Record({ key: JobName, value: Job(sourceSchema(sources)) })))
+    jobs: maybe(orNothing(Schema.Record({ key: JobName, value: Job(sourceSchema(sources, foreign)) })))
   })
 
 /** Reads the text of the daemon's config file. */
 export const decode = (text: string, options: DecodeOptions): Either.Either<DaemonConfig, ConfigInvalid> =>
   Either.map(
-    decodeYaml({ file: options.file, text, schema: File(options.sources ?? builtIn), check }),
+    decodeYaml({
+      file: options.file,
+      text,
+      // the daemon loads no plug-ins: its children do, and judge their sources themselves
+      schema: File(options.sources ?? builtIn, pluginNames(text, "global").length > 0),
+      check
+    }),
     ({ global, jobs = {}, schedules = {} }) => {
       const {
         backupCompletedCallback,

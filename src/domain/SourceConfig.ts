@@ -87,8 +87,14 @@ const Any = Schema.declare((input): input is SourceConfig =>
   Predicate.isRecord(input) && typeof input.type === "string"
 )
 
-/** Decodes a source of one of the given types. */
-export const sourceSchema = (types: ReadonlyArray<SourceType>): Schema.Schema<SourceConfig, unknown> => {
+/**
+ * Decodes a source of one of the given types. With `foreign` sources of other types pass as they are: for who hands
+ * them on to a process that has the plug-ins which know them.
+ */
+export const sourceSchema = (
+  types: ReadonlyArray<SourceType>,
+  foreign = false
+): Schema.Schema<SourceConfig, unknown> => {
   const find = (type: unknown) => types.find((candidate) => candidate.type === type)
   return Schema.transformOrFail(Schema.Unknown, Any, {
     strict: true,
@@ -101,11 +107,12 @@ export const sourceSchema = (types: ReadonlyArray<SourceType>): Schema.Schema<So
       const names = types.map(({ type }) => type)
       if (typeof input.type !== "string") return fail(`expected a "type", one of ${names.join(", ")}`)
       const found = find(input.type)
+      if (found === undefined && foreign) return ParseResult.succeed({ ...input, type: input.type })
       const unknown = `there is no source type "${input.type.slice(0, 40)}"${hint(input.type, names)}`
       return found === undefined ? fail(unknown, "type") : found.decode(input, options)
     },
     encode: (config, _, ast) =>
-      find(config.type)?.encode(config) ??
+      find(config.type)?.encode(config) ?? (foreign ? ParseResult.succeed(config) : undefined) ??
         ParseResult.fail(new ParseResult.Type(ast, undefined, `there is no source type "${config.type}"`))
   })
 }
