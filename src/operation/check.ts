@@ -129,7 +129,10 @@ const judge = (job: DaemonJob, status: JobStatus | undefined, now: number): Judg
     add("WARNING", `${status.quarantine_reports} quarantine report${status.quarantine_reports === 1 ? "" : "s"}`)
   }
   if (status.running_since !== null && now - millis(status.running_since) > shortest) {
-    add("WARNING", `the backup has been running for ${span(now - millis(status.running_since))}, longer than an interval`)
+    add(
+      "WARNING",
+      `the backup has been running for ${span(now - millis(status.running_since))}, longer than an interval`
+    )
   }
   if (status.purge_blocked !== null) add("WARNING", `purge: ${status.purge_blocked}`)
   if (status.broken_revisions > 0) add("WARNING", `${status.broken_revisions} revisions cannot be read`)
