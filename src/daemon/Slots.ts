@@ -56,15 +56,13 @@ export const make = (limit: number): Slots => {
           waiting.set(applicant, { applicant, called })
           fill()
           return yield* restore(Deferred.await(called)).pipe(
-            Effect.flatMap((admitted) =>
-              admitted ? Effect.map(restore(run), Option.some) : Effect.succeedNone
-            ),
+            Effect.flatMap((admitted) => admitted ? Effect.map(restore(run), Option.some) : Effect.succeedNone),
             Effect.ensuring(leave(applicant))
           )
         })
       ),
     giveUp: (job) => {
-      for (const one of [...waiting.values()]) if (one.applicant.job === job) call(one, false)
+      for (const one of waiting.values()) if (one.applicant.job === job) call(one, false)
     },
     resize: (limit) => {
       current = limit

@@ -3,12 +3,14 @@ import * as DateTime from "effect/DateTime"
 import type { JobStatus } from "../domain/JobStatus.ts"
 
 /** A table with a frame: titles centred, cells left or right. */
-export const framed = (
+const framed = (
   columns: ReadonlyArray<{ readonly title: string; readonly align?: "left" | "right" }>,
   rows: ReadonlyArray<ReadonlyArray<string>>
 ): ReadonlyArray<string> => {
   const clean = rows.map((row) => row.map(printable))
-  const widths = columns.map(({ title }, index) => Math.max(title.length, ...clean.map((row) => row[index]?.length ?? 0)))
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...clean.map((row) => row[index]?.length ?? 0))
+  )
   const rule = `+${widths.map((width) => "-".repeat(width + 2)).join("+")}+`
   const line = (cells: ReadonlyArray<string>, pad: (text: string, width: number, column: number) => string) =>
     `|${widths.map((width, index) => ` ${pad(cells[index] ?? "", width, index)} `).join("|")}|`
@@ -19,8 +21,7 @@ export const framed = (
     line(columns.map(({ title }) => title), centred),
     rule,
     ...clean.map((row) =>
-      line(row, (text, width, column) =>
-        columns[column]?.align === "right" ? text.padStart(width) : text.padEnd(width))
+      line(row, (text, width, column) => columns[column]?.align === "right" ? text.padStart(width) : text.padEnd(width))
     ),
     rule
   ]
@@ -42,7 +43,7 @@ const local = (instant: DateTime.Utc | null): string => {
 }
 
 /** `a moment`, `12 seconds`, `3 minutes`, `2 hours`, `4 days`: rounded down to one unit. */
-export const natural = (seconds: number): string => {
+const natural = (seconds: number): string => {
   if (seconds < 1) return "a moment"
   const [size, unit] = ([[86_400, "day"], [3600, "hour"], [60, "minute"]] as const).find(([size]) => seconds >= size) ??
     [1, "second"] as const

@@ -29,11 +29,13 @@ const doing = ({ activity, busy, record, unreadable }: Job.Job): string => {
 }
 
 /** `backup: verifying 43 %`; a report that is not what we write is left out. */
-export const progressOf = (step: string, report: string | undefined): string => {
+const progressOf = (step: string, report: string | undefined): string => {
   if (report === undefined) return step
   try {
     const value: unknown = JSON.parse(report)
-    if (typeof value !== "object" || value === null || !("phase" in value) || typeof value.phase !== "string") return step
+    if (typeof value !== "object" || value === null || !("phase" in value) || typeof value.phase !== "string") {
+      return step
+    }
     const phase = value.phase.replace(/[^a-z -]/g, "").slice(0, 40)
     const bytes = "bytes" in value ? Number(value.bytes) : Number.NaN
     const total = "total" in value ? Number(value.total) : Number.NaN

@@ -74,9 +74,6 @@ export const historyOf = FastCheck.record({
 })
 export type History = typeof historyOf extends FastCheck.Arbitrary<infer A> ? A : never
 
-/** How much was done, for those who measure. */
-export const counted = { attempts: 0 }
-
 /** Runs one history and says what went wrong. */
 export const play = (options: History): ReadonlyArray<string> => {
   const world = World.make({ seed: options.seed, lookEvery: LOOK_EVERY })
@@ -168,7 +165,9 @@ export const play = (options: History): ReadonlyArray<string> => {
       isLate(job.schedule, world.revisionsOf(job.name), since.get(job.name) ?? 0, world.simulation.now)
     ).map(({ name }) => name)
   if (late().length > 0) wrong.push(`still late after the bound: ${late().join()}`)
-  const longest = Math.max(...schedules.flatMap((one) => Object.values(one).map(({ interval }) => Duration.toMillis(interval))))
+  const longest = Math.max(
+    ...schedules.flatMap((one) => Object.values(one).map(({ interval }) => Duration.toMillis(interval)))
+  )
   for (let passed = 0; passed < longest; passed += 12 * HOUR) {
     world.pass(12 * HOUR)
     if (late().length > 0) wrong.push(`late again without a fault: ${late().join()}`)
@@ -181,7 +180,6 @@ export const play = (options: History): ReadonlyArray<string> => {
       if (age > Duration.toMillis(interval) + 6 * HOUR) wrong.push(`${job.name} has no ${tag} of the last interval`)
     }
   }
-  counted.attempts += world.attempts.length
   return [...wrong, ...world.violations, ...backoffs(world.attempts, excused)]
 }
 
@@ -199,7 +197,10 @@ const isLate = (
 }
 
 /** After n failures in a row nobody tries again before min(2^n, 360) minutes, nor many times after. */
-const backoffs = (attempts: ReadonlyArray<World.Attempt>, excused: ReadonlyMap<string, number>): ReadonlyArray<string> => {
+const backoffs = (
+  attempts: ReadonlyArray<World.Attempt>,
+  excused: ReadonlyMap<string, number>
+): ReadonlyArray<string> => {
   const wrong: Array<string> = []
   for (const name of NAMES) {
     let failures = 0
