@@ -67,7 +67,7 @@ const textOf = (span: Span): string => {
 }
 
 /** `restore [-r SPEC] [-f] TARGET`. */
-const usage = (name: string, { operands, options }: Description): string =>
+export const usage = (name: string, { operands, options }: Description): string =>
   [
     name,
     ...options.map(({ isOptional, term }) => {
