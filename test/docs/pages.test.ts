@@ -23,7 +23,9 @@ const pages = [".", "docs"].flatMap((folder) =>
 
 /** The fenced blocks of a language. */
 const blocks = (page: string, language: string): ReadonlyArray<string> =>
-  [...read(page).matchAll(/^```(\w*)\n(.*?)^```$/gms)].flatMap(([_, name, text]) => name === language ? [text ?? ""] : [])
+  [...read(page).matchAll(/^```(\w*)\n(.*?)^```$/gms)].flatMap(([_, name, text]) =>
+    name === language ? [text ?? ""] : []
+  )
 
 const commandsOf = (page: string): ReadonlyArray<{ readonly line: string; readonly code: number }> =>
   blocks(page, "console").join("").split("\n").filter((line) => line.startsWith("$ ")).map((line) => ({
@@ -65,7 +67,7 @@ const makeMachine = () => {
 
 describe("the commands of", () => {
   for (const page of pages.filter((page) => commandsOf(page).length > 0)) {
-    it(page, async () => {
+    it(`${page} end as it says`, async () => {
       const machine = makeMachine()
       const image = noise(11 * MIB)
       FS.writeFileSync(machine.image, image)
@@ -88,7 +90,7 @@ describe("the commands of", () => {
 
 describe("the configs of", () => {
   for (const page of pages.filter((page) => blocks(page, "yaml").length > 0)) {
-    it(page, () => {
+    it(`${page} are read`, () => {
       for (const text of blocks(page, "yaml")) {
         const decoded: Either.Either<unknown, ConfigInvalid> = /^(global|schedules|jobs):/m.test(text)
           ? DaemonConfig.decode(text, { file: page })
@@ -110,7 +112,7 @@ describe("the links of", () => {
     )
 
   for (const page of pages) {
-    it(page, () => {
+    it(`${page} lead somewhere`, () => {
       for (const [_, link] of read(page).replaceAll(/^```.*?^```$/gms, "").matchAll(/\]\(([^)\s]+)\)/g)) {
         if (link === undefined || /^https?:/.test(link)) continue
         const [path = "", anchor] = link.split("#")
