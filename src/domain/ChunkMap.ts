@@ -7,7 +7,7 @@ import type { Extent } from "./Extent.ts"
 import { between, normalise } from "./Extent.ts"
 import * as IdSet from "./IdSet.ts"
 
-export { ChunkMapInvalid, decode, encode } from "./ChunkMapText.ts"
+export { decode, encode } from "./ChunkMapText.ts"
 
 /** The chunk size of everything that backy writes: 4 MiB, the size of an RBD object. */
 export const CHUNK_SIZE = 4_194_304

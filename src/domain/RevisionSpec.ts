@@ -9,7 +9,7 @@ import { hint } from "./closest.ts"
 import * as LocalInstant from "./LocalInstant.ts"
 import { history, type Revision, type TrustLevel } from "./Revision.ts"
 
-export { parse, print, SpecInvalid } from "./RevisionSpecText.ts"
+export { parse, print } from "./RevisionSpecText.ts"
 
 /** A parsed spec. */
 export type RevisionSpec =

@@ -23,7 +23,7 @@ export const withoutIncomplete = Effect.gen(function*() {
 })
 
 /** Versions before 2.5 of the ancestor kept links to the newest revision, which would point to an old one for ever. */
-export const withoutLinks = Effect.gen(function*() {
+const withoutLinks = Effect.gen(function*() {
   const { directory } = yield* Repository
   for (const name of ["last", "last.rev"]) {
     const path = `${directory}/${name}`

@@ -17,7 +17,7 @@ export type ReadChunk =
   | { readonly bad: Protocol.BadChunk }
 
 /** Gives back the memory of a content that nobody looks at any more. */
-export const letGo = (chunk: { readonly content: Uint8Array; readonly shared: boolean }): void => {
+const letGo = (chunk: { readonly content: Uint8Array; readonly shared: boolean }): void => {
   if (!chunk.shared) release(chunk.content)
 }
 

@@ -30,7 +30,7 @@ const hex = (digits: number): FastCheck.Arbitrary<string> =>
   })
 
 /** Any revision id. */
-export const revisionId: FastCheck.Arbitrary<RevisionId> = FastCheck.uint8Array({ minLength: 16, maxLength: 16 }).map(
+const revisionId: FastCheck.Arbitrary<RevisionId> = FastCheck.uint8Array({ minLength: 16, maxLength: 16 }).map(
   fromRandom
 )
 
@@ -44,7 +44,7 @@ export const instant = (
   }).map((millis) => DateTime.unsafeMake(millis))
 
 /** Names that schedules use, few enough to collide. */
-export const tag: FastCheck.Arbitrary<string> = FastCheck.constantFrom(
+const tag: FastCheck.Arbitrary<string> = FastCheck.constantFrom(
   "hourly",
   "daily",
   "weekly",
@@ -159,7 +159,7 @@ export const history = (
   )
 
 /** Dates as revision specs have them, of every precision, with and without a zone. */
-export const localInstant: FastCheck.Arbitrary<LocalInstant> = FastCheck.record({
+const localInstant: FastCheck.Arbitrary<LocalInstant> = FastCheck.record({
   precision: FastCheck.constantFrom<Array<Precision>>("day", "minute", "second", "millisecond"),
   millis: instant({ min: "2020-01-01T00:00:00Z", max: "2030-01-01T00:00:00Z" }).map(DateTime.toEpochMillis),
   offset: optional(FastCheck.integer({ min: -1439, max: 1439 }))
@@ -278,7 +278,7 @@ const rbd = {
 }
 
 /** Sources of the types that come with backy; the token, if there is one, is `s3cret` and more. */
-export const source: FastCheck.Arbitrary<FileSource | CephRbdSource | FlyingCircusSource> = FastCheck.oneof(
+const source: FastCheck.Arbitrary<FileSource | CephRbdSource | FlyingCircusSource> = FastCheck.oneof(
   FastCheck.record(
     { type: FastCheck.constant("file" as const), filename: plainName.map((name) => `../${name}`), ...commonOfSources },
     { requiredKeys: ["type", "filename"] }
