@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
-import { closeSync, openSync, writeSync } from "node:fs"
+import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs"
 import { fromUnknown, type IoError } from "./platform/IoError.ts"
 
 /** Takes one line, without its line break. */
@@ -61,15 +61,41 @@ const localTime = (date: Date): string => {
   return `${local}${minutes < 0 ? "-" : "+"}${two(minutes / 60)}:${two(minutes % 60)}`
 }
 
-/** Appends lines to a file until the scope ends. What cannot be written there (a full disk) goes to `otherwise`. */
+/** Milliseconds between two looks whether the log file is still the one under its name. */
+const LOOK_EVERY = 1000
+
+/** Whether the path leads to another file than the descriptor, or to none: the log was rotated. */
+const isRotated = (path: string, descriptor: number): boolean => {
+  const ours = fstatSync(descriptor)
+  const named = statSync(path, { throwIfNoEntry: false })
+  return named === undefined || named.ino !== ours.ino || named.dev !== ours.dev
+}
+
+/**
+ * Appends lines to a file until the scope ends; to a new one of that name soon after the old one was renamed or
+ * removed. What cannot be written there (a full disk) goes to `otherwise`.
+ */
 const appendTo = (path: string, otherwise: WriteLine): Effect.Effect<WriteLine, IoError, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.try({ try: () => openSync(path, "a", LOG_MODE), catch: (cause) => fromUnknown("open", path, cause) }),
-    (descriptor) => Effect.sync(() => closeSync(descriptor))
+    Effect.try({
+      try: () => ({ descriptor: openSync(path, "a", LOG_MODE), lookedAt: performance.now() }),
+      catch: (cause) => fromUnknown("open", path, cause)
+    }),
+    (file) => Effect.sync(() => closeSync(file.descriptor))
   ).pipe(
-    Effect.map((descriptor) => (line) => {
+    Effect.map((file) => (line) => {
       try {
-        writeSync(descriptor, `${line}\n`)
+        const now = performance.now()
+        if (now - file.lookedAt >= LOOK_EVERY) {
+          file.lookedAt = now
+          if (isRotated(path, file.descriptor)) {
+            // opened before the old one is closed: should that fail, the old one still takes lines
+            const fresh = openSync(path, "a", LOG_MODE)
+            closeSync(file.descriptor)
+            file.descriptor = fresh
+          }
+        }
+        writeSync(file.descriptor, `${line}\n`)
       } catch {
         otherwise(line)
       }

@@ -77,7 +77,12 @@ const isKnown = (error: unknown): error is KnownError =>
   Object.hasOwn(codes, error._tag)
 
 /** The reader of our output has gone, so nobody is there to be told; or everything has been told on standard output. */
-const silent: ReadonlySet<keyof typeof codes> = new Set(["OutputClosed", "CheckWarning", "CheckCritical", "CheckUnknown"])
+const silent: ReadonlySet<keyof typeof codes> = new Set([
+  "OutputClosed",
+  "CheckWarning",
+  "CheckCritical",
+  "CheckUnknown"
+])
 
 const say = (text: string): ReadonlyArray<string> => `backy: ${printable(text)}`.split("\n")
 

@@ -176,8 +176,10 @@ const make = Effect.gen(function*() {
   /** What follows a backup. Nothing of it makes the backup a failure, and everything that goes wrong is told. */
   const after = Effect.fnUntraced(function*(options: RunOptions, made: Facts) {
     const troubles: Array<Trouble> = []
-    const told = (step: Step) => Effect.catchAll((error: ProcessFailed | IoError) =>
-      Effect.sync(() => void troubles.push({ step, sentence: error.message })))
+    const told = (step: Step) =>
+      Effect.catchAll((error: ProcessFailed | IoError) =>
+        Effect.sync(() => void troubles.push({ step, sentence: error.message }))
+      )
     const step = (name: "expire" | "purge", args: ReadonlyArray<string>) =>
       Effect.map(child(options, name, args), (result) => {
         if (result?.exitCode === 0) return

@@ -49,14 +49,13 @@ const Instant = Schema.String.pipe(Schema.filter((text) => Option.isSome(DateTim
 
 const File = Schema.Struct({
   version: Schema.Literal(1),
-  jobs: Schema.Record({
-    key: Schema.String,
-    value: Schema.Struct({
-      "configured-since": Instant,
-      failures: Schema.Number.pipe(Schema.int(), Schema.nonNegative()),
-      "not-before": Schema.optionalWith(Instant, { exact: true })
-    })
-  })
+  // a list: any name may be a job's, but not a key
+  jobs: Schema.Array(Schema.Struct({
+    job: Schema.String,
+    "configured-since": Instant,
+    failures: Schema.Number.pipe(Schema.int(), Schema.nonNegative()),
+    "not-before": Schema.optionalWith(Instant, { exact: true })
+  }))
 })
 
 const millis = (text: string): number => DateTime.toEpochMillis(DateTime.unsafeMake(text))
@@ -67,9 +66,9 @@ export const encode = (records: Records): string =>
   [
     "# Written by backy scheduler; what it remembers over a restart.",
     "version: 1",
-    records.size === 0 ? "jobs: {}" : "jobs:",
+    records.size === 0 ? "jobs: []" : "jobs:",
     ...Array.from(records, ([name, { configuredSince, failures, notBefore }]) =>
-      `  ${JSON.stringify(name)}: {configured-since: "${iso(configuredSince)}", failures: ${failures}${
+      `- {job: ${JSON.stringify(name)}, configured-since: "${iso(configuredSince)}", failures: ${failures}${
         notBefore === undefined ? "" : `, not-before: "${iso(notBefore)}"`
       }}`),
     ""
@@ -83,7 +82,7 @@ export const decode = (text: string, path: string): Either.Either<Records, State
       Either.mapLeft(Schema.decodeUnknownEither(File)(value), () => "it is not what this version writes")
     ),
     Either.map(({ jobs }) =>
-      new Map(Object.entries(jobs).map(([name, job]) => [name, {
+      new Map(jobs.map((job) => [job.job, {
         configuredSince: millis(job["configured-since"]),
         failures: job.failures,
         notBefore: job["not-before"] === undefined ? undefined : millis(job["not-before"])
@@ -111,7 +110,9 @@ export const layerFile = (baseDir: string): Layer.Layer<JobState, never, BlockFi
           Effect.provide(context)
         ),
         save: (records) =>
-          Durable.replace(path, new TextEncoder().encode(encode(records)), { mode: 0o640 }).pipe(Effect.provide(context))
+          Durable.replace(path, new TextEncoder().encode(encode(records)), { mode: 0o640 }).pipe(
+            Effect.provide(context)
+          )
       }
     })
   )

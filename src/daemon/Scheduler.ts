@@ -58,7 +58,10 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     Effect.catchAll((error) => {
       stateTrouble = error.message
       isStateLost = true
-      return Effect.as(Effect.logError(`${error.message}; jobs count as configured when their directory was`), new Map())
+      return Effect.as(
+        Effect.logError(`${error.message}; jobs count as configured when their directory was`),
+        new Map()
+      )
     })
   )
 
@@ -186,7 +189,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
         }
         yield* refresh(job)
         if (unsaved) yield* save
-        const view = Job.dueOf(job, { hash, limit: config.workerLimit, newJobs: countNew() })
+        const view = Job.dueOf(job, { hash, limit: config.workerLimit, newJobs: Job.isNew(job) ? countNew() : 0 })
         const look = yield* Effect.raceFirst(
           Effect.orDie(driver.next(view)).pipe(Effect.asSome),
           Effect.as(Queue.take(job.bell), Option.none())

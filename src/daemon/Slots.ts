@@ -56,9 +56,7 @@ export const make = (limit: number): Slots => {
           waiting.set(applicant, { applicant, called })
           fill()
           return yield* restore(Deferred.await(called)).pipe(
-            Effect.flatMap((admitted) =>
-              admitted ? Effect.map(restore(run), Option.some) : Effect.succeedNone
-            ),
+            Effect.flatMap((admitted) => admitted ? Effect.map(restore(run), Option.some) : Effect.succeedNone),
             Effect.ensuring(leave(applicant))
           )
         })

@@ -8,7 +8,9 @@ export const framed = (
   rows: ReadonlyArray<ReadonlyArray<string>>
 ): ReadonlyArray<string> => {
   const clean = rows.map((row) => row.map(printable))
-  const widths = columns.map(({ title }, index) => Math.max(title.length, ...clean.map((row) => row[index]?.length ?? 0)))
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...clean.map((row) => row[index]?.length ?? 0))
+  )
   const rule = `+${widths.map((width) => "-".repeat(width + 2)).join("+")}+`
   const line = (cells: ReadonlyArray<string>, pad: (text: string, width: number, column: number) => string) =>
     `|${widths.map((width, index) => ` ${pad(cells[index] ?? "", width, index)} `).join("|")}|`
@@ -19,8 +21,7 @@ export const framed = (
     line(columns.map(({ title }) => title), centred),
     rule,
     ...clean.map((row) =>
-      line(row, (text, width, column) =>
-        columns[column]?.align === "right" ? text.padStart(width) : text.padEnd(width))
+      line(row, (text, width, column) => columns[column]?.align === "right" ? text.padStart(width) : text.padEnd(width))
     ),
     rule
   ]

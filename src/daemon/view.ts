@@ -33,7 +33,9 @@ export const progressOf = (step: string, report: string | undefined): string => 
   if (report === undefined) return step
   try {
     const value: unknown = JSON.parse(report)
-    if (typeof value !== "object" || value === null || !("phase" in value) || typeof value.phase !== "string") return step
+    if (typeof value !== "object" || value === null || !("phase" in value) || typeof value.phase !== "string") {
+      return step
+    }
     const phase = value.phase.replace(/[^a-z -]/g, "").slice(0, 40)
     const bytes = "bytes" in value ? Number(value.bytes) : Number.NaN
     const total = "total" in value ? Number(value.total) : Number.NaN

@@ -17,7 +17,8 @@ const Instant = Schema.transformOrFail(Schema.String, Schema.DateTimeUtcFromSelf
   encode: (at) => ParseResult.succeed(Timestamp.format(at).text)
 })
 
-const orNull = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(Schema.NullOr(schema), { default: () => null })
+const orNull = <A, I>(schema: Schema.Schema<A, I>) =>
+  Schema.optionalWith(Schema.NullOr(schema), { default: () => null })
 const Seconds = Schema.Number.pipe(Schema.finite())
 const Count = Schema.Number.pipe(Schema.int(), Schema.nonNegative())
 

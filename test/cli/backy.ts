@@ -6,6 +6,7 @@ import * as TestClock from "effect/TestClock"
 import * as Cli from "../../src/cli/Cli.ts"
 import { Terminal } from "../../src/cli/Terminal.ts"
 import * as Logging from "../../src/logging.ts"
+import { Daemon } from "../../src/operation/Daemon.ts"
 import * as Output from "../../src/operation/Output.ts"
 import * as Progress from "../../src/operation/Progress.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
@@ -51,6 +52,7 @@ export const backy = (machine: MemoryDisk, ...argv: ReadonlyArray<string>): Effe
       Layer.mergeAll(
         layerOn(machine.disk),
         outside,
+        Layer.mock(Daemon, {}),
         Output.layerMemory(image),
         Layer.succeed(Progress.Progress, { start: () => Effect.void, advance: () => Effect.void }),
         Logging.layer({ file: undefined, verbose, stderr: (line) => err.push(line) })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Logging from "../../src/logging.ts"
@@ -42,6 +42,24 @@ describe("log lines", () => {
       )
       assert.strictEqual(lines[0], "two\n    lines\\x1b[31m")
       assert.match(lines[1] ?? "", /^error: it failed\n {4}Error: because\n {8}at/)
+    }))
+
+  it.scopedLive("go to a new file of that name once the old one was renamed", () =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "backy.log")
+      const layer = Logging.layer({ file: path, verbose: false, stderr: () => assert.fail("it can be written") })
+      yield* Effect.provide(
+        Effect.gen(function*() {
+          yield* Effect.logInfo("first")
+          renameSync(path, `${path}.1`)
+          yield* Effect.logInfo("second")
+          yield* Effect.sleep("1010 millis")
+          yield* Effect.logInfo("third")
+        }),
+        layer
+      )
+      assert.deepStrictEqual(readFileSync(`${path}.1`, "utf8").match(/first|second|third/g), ["first", "second"])
+      assert.deepStrictEqual(readFileSync(path, "utf8").match(/first|second|third/g), ["third"])
     }))
 
   it.scoped("go to a file, behind what is there, with date, process and level", () =>

@@ -168,7 +168,9 @@ export const play = (options: History): ReadonlyArray<string> => {
       isLate(job.schedule, world.revisionsOf(job.name), since.get(job.name) ?? 0, world.simulation.now)
     ).map(({ name }) => name)
   if (late().length > 0) wrong.push(`still late after the bound: ${late().join()}`)
-  const longest = Math.max(...schedules.flatMap((one) => Object.values(one).map(({ interval }) => Duration.toMillis(interval))))
+  const longest = Math.max(
+    ...schedules.flatMap((one) => Object.values(one).map(({ interval }) => Duration.toMillis(interval)))
+  )
   for (let passed = 0; passed < longest; passed += 12 * HOUR) {
     world.pass(12 * HOUR)
     if (late().length > 0) wrong.push(`late again without a fault: ${late().join()}`)
@@ -199,7 +201,10 @@ const isLate = (
 }
 
 /** After n failures in a row nobody tries again before min(2^n, 360) minutes, nor many times after. */
-const backoffs = (attempts: ReadonlyArray<World.Attempt>, excused: ReadonlyMap<string, number>): ReadonlyArray<string> => {
+const backoffs = (
+  attempts: ReadonlyArray<World.Attempt>,
+  excused: ReadonlyMap<string, number>
+): ReadonlyArray<string> => {
   const wrong: Array<string> = []
   for (const name of NAMES) {
     let failures = 0

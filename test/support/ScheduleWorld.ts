@@ -198,7 +198,12 @@ export const make = (options: { readonly seed: number; readonly lookEvery: Durat
       const schedule = scheduleOf(directory)
       const old = repository.revisions
       const newest = Revision.history(old).findLast((revision) => counts(revision, now))
-      const decisions = Retention.decide({ schedule, revisions: old.filter(({ isComplete }) => isComplete), now, unknownTags: "keep" })
+      const decisions = Retention.decide({
+        schedule,
+        revisions: old.filter(({ isComplete }) => isComplete),
+        now,
+        unknownTags: "keep"
+      })
       repository.revisions = decisions.flatMap((decision) =>
         decision._tag === "remove" ? [] : [Revision.update(decision.revision, { tags: decision.tags })]
       )

@@ -1,0 +1,142 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Chunk from "effect/Chunk"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Schedule from "effect/Schedule"
+import * as Due from "../../src/daemon/dueSchedule.ts"
+import type { Schedule as Rules } from "../../src/domain/JobConfig.ts"
+import * as Timetable from "../../src/domain/Timetable.ts"
+
+const HOUR = 3600_000
+const DAY = 24 * HOUR
+const NOW = Date.UTC(2026, 5, 2)
+const rules: Rules = {
+  daily: { interval: Duration.days(1), keep: 3 },
+  weekly: { interval: Duration.days(7), keep: 2 }
+}
+const made = (at: number, ...tags: ReadonlyArray<string>): Timetable.Dated => ({
+  timestamp: DateTime.unsafeMake(at),
+  tags,
+  isComplete: true,
+  isTrusted: true
+})
+const job = (changes: Partial<Due.Job> = {}): Due.Job => ({
+  schedule: rules,
+  spread: Duration.hours(3),
+  revisions: [made(NOW - HOUR, "daily", "weekly")],
+  notBefore: undefined,
+  firstRunAt: 0,
+  ...changes
+})
+const look = (given: Due.Job, now: number, memory: Due.Memory = Due.begin(now)) => Due.decide(given, memory, now)[1]
+const nextDaily = NOW + 3 * HOUR
+
+describe("decide", () => {
+  it("waits for the next due instant when nothing is missed", () => {
+    assert.deepStrictEqual(look(job(), NOW), { kind: "regular", at: nextDaily, tags: ["daily"], lookedAt: NOW })
+  })
+
+  it("runs a new job as soon as it may, with all tags", () => {
+    const found = look(job({ revisions: [], firstRunAt: NOW + HOUR / 2 }), NOW)
+    assert.deepStrictEqual(found, { kind: "first", at: NOW + HOUR / 2, tags: ["daily", "weekly"], lookedAt: NOW })
+  })
+
+  it("catches up at once what was missed while nobody looked", () => {
+    const found = look(job({ revisions: [made(NOW - 2 * DAY, "daily", "weekly")] }), NOW)
+    assert.deepStrictEqual(found, { kind: "catch-up", at: NOW, tags: ["daily"], lookedAt: NOW })
+  })
+
+  it("still owes a tag whose instant came while somebody looked, however young its newest revision is", () => {
+    const late = job({ revisions: [made(nextDaily - DAY + HOUR, "daily", "weekly")] })
+    const [memory] = Due.decide(late, Due.begin(NOW), NOW)
+    const [after, due] = Due.decide(late, memory, nextDaily)
+    assert.deepStrictEqual([due.at, due.tags], [nextDaily, ["daily"]])
+    // and until it is made
+    assert.deepStrictEqual(Due.decide(late, after, nextDaily + HOUR)[1].tags, ["daily"])
+    const done = job({ revisions: [...late.revisions, made(nextDaily + 1000, "daily")] })
+    assert.strictEqual(Due.decide(done, after, nextDaily + HOUR)[1].at, nextDaily + DAY)
+  })
+
+  it("waits after failures, but never longer than the longest wait, whatever was set on the clock", () => {
+    const missed = { revisions: [made(NOW - 2 * DAY, "daily", "weekly")] }
+    assert.strictEqual(look(job({ ...missed, notBefore: NOW + HOUR }), NOW).at, NOW + HOUR)
+    assert.strictEqual(look(job({ ...missed, notBefore: NOW + 365 * DAY }), NOW).at, NOW + 6 * HOUR)
+  })
+
+  it("forgets what it owes for tags that the schedule lost", () => {
+    const memory: Due.Memory = { lookedAt: NOW, owed: { gone: NOW, daily: NOW } }
+    assert.deepStrictEqual(Due.decide(job(), memory, NOW)[0].owed, { daily: NOW })
+  })
+
+  it("does nothing for ever without tags, and for nothing", () => {
+    assert.strictEqual(look(job({ schedule: {} }), NOW).at, Infinity)
+  })
+
+  const instants = FastCheck.array(FastCheck.integer({ min: -400 * DAY, max: 400 * DAY }), { maxLength: 20 })
+  it.prop("never plans before now, nor later than the shortest interval, for clocks that are set as one likes", [
+    instants
+  ], ([offsets]) => {
+    let memory = Due.begin(NOW)
+    for (const offset of offsets) {
+      const now = NOW + offset
+      const [next, found] = Due.decide(job({ notBefore: NOW }), memory, now)
+      assert.isAtLeast(found.at, now)
+      assert.isAtMost(found.at, now + DAY)
+      assert.isAbove(found.tags.length, 0)
+      memory = next
+    }
+  })
+})
+
+describe("currentTags", () => {
+  it("adds what came due while the run waited for a slot", () => {
+    const waiting = look(job({ revisions: [made(NOW - 8 * DAY, "weekly"), made(NOW - HOUR, "daily")] }), NOW)
+    assert.deepStrictEqual(waiting.tags, ["weekly"])
+    const revisions = [made(NOW - 8 * DAY, "weekly"), made(NOW - HOUR, "daily")]
+    assert.deepStrictEqual(Due.currentTags(job({ revisions }), waiting, nextDaily + 1), ["daily", "weekly"])
+  })
+
+  it("drops what the schedule has lost meanwhile", () => {
+    const waiting = look(job(), NOW)
+    assert.deepStrictEqual(Due.currentTags(job({ schedule: {} }), waiting, NOW), [])
+  })
+})
+
+describe("dueSchedule", () => {
+  it("is a Schedule: it can be run without a clock, and looks no later than it has to", () => {
+    const inputs = [job(), job(), job()]
+    const outputs = Effect.runSync(Schedule.run(Due.dueSchedule(Duration.minutes(1)), NOW, inputs))
+    assert.deepStrictEqual(Chunk.toReadonlyArray(outputs).map(({ at, isDue }) => [at, isDue]), [
+      [nextDaily, false],
+      [nextDaily, false],
+      [nextDaily, false]
+    ])
+    const [first] = Effect.runSync(Schedule.run(Due.dueSchedule(Duration.days(1)), NOW, inputs))
+    assert.isTrue(first?.isDue)
+  })
+})
+
+describe("the retries", () => {
+  it("come 2, 4, 8 … minutes after failures, at most six hours, as Timetable says", () => {
+    for (let failures = 1; failures < 60; failures++) {
+      assert.strictEqual(Due.retryAt(failures, NOW) - NOW, Duration.toMillis(Timetable.retryDelay(failures)))
+    }
+  })
+
+  it("go on where they were after a restart", () => {
+    const whole = Effect.runSync(Schedule.run(Schedule.delays(Due.retrySchedule(1)), NOW, Array(12).fill(undefined)))
+    for (let failures = 1; failures <= 12; failures++) {
+      const rest = Effect.runSync(
+        Schedule.run(Schedule.delays(Due.retrySchedule(failures)), NOW, Array(3).fill(undefined))
+      )
+      assert.deepStrictEqual(
+        Chunk.toReadonlyArray(rest).map(Duration.toMillis),
+        Chunk.toReadonlyArray(whole).slice(failures - 1, failures + 2).map(Duration.toMillis).concat(
+          Array(3).fill(6 * HOUR)
+        ).slice(0, 3)
+      )
+    }
+  })
+})

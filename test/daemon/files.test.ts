@@ -1,0 +1,112 @@
+/** What the daemon writes and reads besides the repositories' own files. */
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
+import * as Layer from "effect/Layer"
+import { JobHistory, layer as historyLayer } from "../../src/daemon/JobHistory.ts"
+import * as JobState from "../../src/daemon/JobState.ts"
+import * as StatusFile from "../../src/daemon/StatusFile.ts"
+import { encodeYaml, update } from "../../src/domain/Revision.ts"
+import * as Yaml from "../../src/domain/Yaml.ts"
+import * as BlockFile from "../../src/platform/BlockFile.ts"
+import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
+import { history as histories } from "../support/arbitraries.ts"
+import { status } from "../support/jobStatus.ts"
+import { makeDisk, REPOSITORY, setFile } from "../support/World.ts"
+
+const instant = FastCheck.integer({ min: 0, max: 4_000_000_000_000 })
+const name = FastCheck.oneof(
+  FastCheck.constantFrom("web01", "yes", "12", "null", "__proto__", "a b", "ü: x", "#x", "'", "[x]"),
+  FastCheck.string({ minLength: 1 }).filter((text) => !/[/\p{Cc}]/u.test(text))
+)
+
+describe("the scheduler's state", () => {
+  const record = FastCheck.record({
+    configuredSince: instant,
+    failures: FastCheck.nat(),
+    notBefore: FastCheck.option(instant, { nil: undefined })
+  })
+  it.prop(
+    "comes back as it was written, whatever jobs are called",
+    [FastCheck.dictionary(name, record)],
+    ([records]) => {
+      const given: JobState.Records = new Map(Object.entries(records))
+      assert.deepStrictEqual(Either.getOrThrow(JobState.decode(JobState.encode(given), "x")), given)
+    }
+  )
+
+  it("is unusable when it is anything else, and says so", () => {
+    for (
+      const text of [
+        "",
+        "[]",
+        "version: 2\njobs: []",
+        "version: 1\njobs: [{job: a, failures: -1}]",
+        "a: &a [*a, *a]",
+        "\u0000"
+      ]
+    ) {
+      const decoded = JobState.decode(text, "/x")
+      assert.isTrue(
+        Either.isLeft(decoded) && /^the scheduler's state \/x cannot be used: /.test(decoded.left.message),
+        text
+      )
+    }
+  })
+})
+
+describe("the status file", () => {
+  it.prop("is YAML that any reader takes, one block a job with the ancestor's keys", [name], ([job]) => {
+    const last = DateTime.unsafeMake("2026-11-23T11:52:13.246Z")
+    const text = StatusFile.encode([status({ job, last_time: last, sla: "TOO OLD", sla_overdue: 3.5 })])
+    const value = Either.getOrThrow(Yaml.parse(text)).value
+    assert.isTrue(Array.isArray(value))
+    const [first] = Either.getOrThrow(StatusFile.decode(text))
+    assert.strictEqual(first?.job, job)
+    assert.include(text, "\n  last_time: 2026-11-23 11:52:13.246000+00:00\n")
+    assert.include(text, "\n  sla: TOO OLD\n  sla_overdue: 3.5\n")
+  })
+
+  it("is an empty list without jobs, and reads what the ancestor wrote", () => {
+    assert.deepStrictEqual(Either.getOrThrow(StatusFile.decode(StatusFile.encode([]))), [])
+    const old =
+      "- job: host1\n  last_duration: null\n  last_tags: daily,weekly\n  last_time: 2026-11-23 11:52:13.246042+00:00\n" +
+      "  manual_tags: ''\n  next_tags: null\n  next_time: null\n  quarantine_reports: 0\n  sla: OK\n  sla_overdue: 0\n  status: ''\n"
+    assert.strictEqual(Either.getOrThrow(StatusFile.decode(old))[0]?.last_tags, "daily,weekly")
+    assert.isTrue(Either.isLeft(StatusFile.decode("- job: 1\n")))
+    assert.isTrue(Either.isLeft(StatusFile.decode("jobs: {}\n")))
+  })
+})
+
+describe("a job's history", () => {
+  const [, second, third] = FastCheck.sample(histories({ minLength: 3 }), { seed: 5, numRuns: 1 })[0] ?? []
+
+  it.effect("is read again when it has changed, and one bad file hides no other", () =>
+    Effect.gen(function*() {
+      assert.isDefined(second)
+      assert.isDefined(third)
+      const { disk } = makeDisk()
+      const write = (file: string, text: string) =>
+        setFile(disk, `${REPOSITORY}/${file}`, new TextEncoder().encode(text))
+      yield* Effect.gen(function*() {
+        const { read } = yield* JobHistory
+        assert.deepStrictEqual((yield* read(REPOSITORY)).revisions, [])
+        write(`${second.id}.rev`, encodeYaml(second))
+        assert.deepStrictEqual((yield* read(REPOSITORY)).revisions.map(({ id }) => id), [second.id])
+        write(`${third.id}.rev`, "what is this")
+        const facts = yield* read(REPOSITORY)
+        assert.deepStrictEqual([facts.revisions.length, facts.broken, facts.reports], [1, 1, 0])
+        write(`${third.id}.rev`, encodeYaml(update(third, { stats: { duration: 7 } })))
+        disk.makeDirectory(`${REPOSITORY}/quarantine`, 0o750)
+        write("quarantine/x.report", "")
+        const more = yield* read(REPOSITORY)
+        assert.deepStrictEqual([more.revisions.length, more.broken, more.reports], [2, 0, 1])
+        assert.strictEqual(more.revisions.find(({ id }) => id === third.id)?.duration, 7)
+        assert.strictEqual((yield* read("/srv/backy/nobody")).configAt, undefined)
+      }).pipe(
+        Effect.provide(Layer.provide(historyLayer, Layer.merge(DiskFileSystem.layer(disk), BlockFile.layerDisk(disk))))
+      )
+    }))
+})
