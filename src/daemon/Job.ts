@@ -1,7 +1,7 @@
 /** What the daemon knows of one job while it runs. Changed only by the job's own loop and by a reload. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import * as Queue from "effect/Queue"
+import type * as Queue from "effect/Queue"
 import type { DaemonConfig, DaemonJob } from "../config/DaemonConfig.ts"
 import * as Timetable from "../domain/Timetable.ts"
 import { counts } from "../domain/Trust.ts"

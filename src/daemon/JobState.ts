@@ -92,7 +92,7 @@ export const decode = (text: string, path: string): Either.Either<Records, State
   )
 
 /** The name of the file in the base directory. */
-export const FILE = ".scheduler.yaml"
+const FILE = ".scheduler.yaml"
 
 /** State in a base directory. */
 export const layerFile = (baseDir: string): Layer.Layer<JobState, never, BlockFile | FileSystem.FileSystem> =>

@@ -62,7 +62,7 @@ export const make = (limit: number): Slots => {
         })
       ),
     giveUp: (job) => {
-      for (const one of [...waiting.values()]) if (one.applicant.job === job) call(one, false)
+      for (const one of waiting.values()) if (one.applicant.job === job) call(one, false)
     },
     resize: (limit) => {
       current = limit

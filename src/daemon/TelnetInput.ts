@@ -18,7 +18,7 @@ const [WILL, WONT, DO, DONT, SB, SE] = [251, 252, 253, 254, 250, 240]
 const [INTERRUPT, ABORT, END_OF_FILE, ARE_YOU_THERE] = [244, 238, 236, 246]
 
 /** Bytes of one line. */
-export const MAX_LINE = 1024
+const MAX_LINE = 1024
 
 /** Options that a client may offer or ask for before we stop answering: more is an attempt to keep us busy. */
 const MAX_REPLIES = 64

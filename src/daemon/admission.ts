@@ -4,7 +4,7 @@
 export type Pool = "fast" | "slow"
 
 /** A backup of this length, in seconds, makes a job slow. */
-export const SLOW_FROM = 600
+const SLOW_FROM = 600
 
 /** The pool of a job by how long its last backup took, in seconds. */
 export const poolOf = (lastDuration: number | undefined): Pool =>

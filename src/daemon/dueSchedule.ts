@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
-import * as Schedules from "../domain/JobConfig.ts"
+import type * as Schedules from "../domain/JobConfig.ts"
 import * as Timetable from "../domain/Timetable.ts"
 import { counts } from "../domain/Trust.ts"
 
@@ -43,13 +43,13 @@ export interface Look {
 export const FIRST_RUNS_SPREAD = Duration.hours(1)
 
 /** No wait after a failure is longer. */
-export const MAX_RETRY = Duration.hours(6)
+const MAX_RETRY = Duration.hours(6)
 
 /** What a loop knows that has just begun. */
 export const begin = (now: number): Memory => ({ lookedAt: now, owed: {} })
 
 /** The tags that have a due instant after `after`, and not after `now`. */
-export const reached = (
+const reached = (
   schedule: Schedules.Schedule,
   spread: Duration.Duration,
   after: number,

@@ -3,7 +3,7 @@ import * as DateTime from "effect/DateTime"
 import type { JobStatus } from "../domain/JobStatus.ts"
 
 /** A table with a frame: titles centred, cells left or right. */
-export const framed = (
+const framed = (
   columns: ReadonlyArray<{ readonly title: string; readonly align?: "left" | "right" }>,
   rows: ReadonlyArray<ReadonlyArray<string>>
 ): ReadonlyArray<string> => {
@@ -43,7 +43,7 @@ const local = (instant: DateTime.Utc | null): string => {
 }
 
 /** `a moment`, `12 seconds`, `3 minutes`, `2 hours`, `4 days`: rounded down to one unit. */
-export const natural = (seconds: number): string => {
+const natural = (seconds: number): string => {
   if (seconds < 1) return "a moment"
   const [size, unit] = ([[86_400, "day"], [3600, "hour"], [60, "minute"]] as const).find(([size]) => seconds >= size) ??
     [1, "second"] as const

@@ -29,7 +29,7 @@ const doing = ({ activity, busy, record, unreadable }: Job.Job): string => {
 }
 
 /** `backup: verifying 43 %`; a report that is not what we write is left out. */
-export const progressOf = (step: string, report: string | undefined): string => {
+const progressOf = (step: string, report: string | undefined): string => {
   if (report === undefined) return step
   try {
     const value: unknown = JSON.parse(report)

@@ -32,7 +32,7 @@ const schedule: Schedule = {
 }
 const next = randomNumbers(1)
 const facts = new Map<string, JobHistory.Facts>()
-const perHour = new Array<number>(24).fill(0)
+const perHour = Array.from({ length: 24 }, () => 0)
 let runs = 0
 let failures = 0
 let longest = 0
