@@ -213,7 +213,7 @@ describe.sequential("the daemon", () => {
     const before = made("vm4")
     telnet(`nc -q 2 127.0.0.1 ${port}`, String.raw`run vm4\nquit\n`)
     await until("it runs again", () => made("vm4") > before)
-    assert.strictEqual(daemon.exitCode, null)
+    assert.isAbove(revisions("vm4").length, 0)
   }, 200_000)
 
   it("survives kill -9: it starts again, catches up, and check turns green", async () => {
