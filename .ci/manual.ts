@@ -21,7 +21,8 @@ const plain = (text: string): string =>
 const inline = (text: string): string =>
   text.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1").replaceAll("\\|", "|").split(/(`[^`]*`|\*\*[^*]*\*\*)/).map((part) =>
     /^[`*]/.test(part) ? `\\fB${plain(part.replaceAll(/^(`|\*\*)|(`|\*\*)$/g, ""))}\\fP` : plain(part)
-  ).join("").replaceAll(/(?<=\w[.?!]) (?=[A-Z\\])/g, "\n").replaceAll(/^(?=[.'])/gm, "\\&")
+  ).join("").replaceAll(/(?<=\w[.?!]) (?=[A-Z\\])/g, "\n").replaceAll(/(.{40,78}) (?=.)/g, "$1\n")
+    .replaceAll(/^(?=[.'])/gm, "\\&")
 
 /** Cells of a table's row; `\|` is no border. */
 const cells = (row: string): ReadonlyArray<string> => row.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim())
@@ -69,7 +70,11 @@ const blocks = (text: string): ReadonlyArray<string> => {
     else if (block.startsWith("| ")) lines.push(...table(rows))
     else if (block.startsWith("- ")) {
       const items = block.split(/^- /m).slice(1)
-      lines.push(".Bl -bullet", ...items.flatMap((item) => [".It", inline(item.trim().replaceAll(/\n\s*/g, " "))]), ".El")
+      lines.push(
+        ".Bl -bullet",
+        ...items.flatMap((item) => [".It", inline(item.trim().replaceAll(/\n\s*/g, " "))]),
+        ".El"
+      )
     } else lines.push(...follows ? [".Pp"] : [], ...inline(block.replaceAll("\n", " ")).split("\n"))
   }
   return lines

@@ -22,10 +22,11 @@ try {
   for (const part of execFileSync(process.execPath, [".ci/nativeParts.mjs"], { encoding: "utf8" }).trim().split("\n")) {
     cpSync(join("node_modules", part), join(root, "node_modules", part), { recursive: true, dereference: true })
   }
-  for (const file of ["LICENSE", "README.md", "SECURITY.md", "contrib"]) {
+  for (const file of ["LICENSE", "README.md", "SECURITY.md", "CHANGELOG.md", "contrib"]) {
     cpSync(file, join(root, file), { recursive: true })
   }
   cpSync("docs", join(root, "docs"), { recursive: true, filter: (path) => !path.endsWith(".ts") })
+  execFileSync(process.execPath, [".ci/manual.ts", join(root, "man")], { stdio: "inherit" })
   writeFileSync(
     join(root, "package.json"),
     `${JSON.stringify({ name: "backy", version, description, license, type: "module" }, null, 2)}\n`

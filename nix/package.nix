@@ -55,7 +55,7 @@ stdenvNoCC.mkDerivation {
   installPhase = ''
     runHook preInstall
     lib=$out/lib/backy
-    mkdir -p $lib/node_modules $out/bin $out/share/man/man1 $out/share/man/man5 $out/share/doc/backy
+    mkdir -p $lib/node_modules $out/bin $out/share/doc/backy
     cp -R dist package.json LICENSE $lib/
     for part in $(node .ci/nativeParts.mjs); do
       mkdir -p $lib/node_modules/$(dirname $part)
@@ -72,6 +72,7 @@ stdenvNoCC.mkDerivation {
           ++ rbdTools
         )
       }
+    node .ci/manual.ts $out/share/man
     cp docs/*.md $out/share/doc/backy/
     runHook postInstall
   '';

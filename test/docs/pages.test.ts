@@ -23,7 +23,9 @@ const pages = [".", "docs"].flatMap((folder) =>
 
 /** The fenced blocks of a language. */
 const blocks = (page: string, language: string): ReadonlyArray<string> =>
-  [...read(page).matchAll(/^```(\w*)\n(.*?)^```$/gms)].flatMap(([_, name, text]) => name === language ? [text ?? ""] : [])
+  [...read(page).matchAll(/^```(\w*)\n(.*?)^```$/gms)].flatMap(([_, name, text]) =>
+    name === language ? [text ?? ""] : []
+  )
 
 const commandsOf = (page: string): ReadonlyArray<{ readonly line: string; readonly code: number }> =>
   blocks(page, "console").join("").split("\n").filter((line) => line.startsWith("$ ")).map((line) => ({

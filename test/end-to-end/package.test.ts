@@ -41,6 +41,6 @@ describe("the tarball", () => {
       assert.notInclude(err, "native BLAKE3", "the native parts are there")
     }
     assert.isTrue(readFileSync(join(folder, "image")).equals(readFileSync(join(folder, "restored"))))
-    assert.includeMembers(readdirSync(unpacked), ["LICENSE", "README.md", "contrib", "docs"])
+    assert.includeMembers(readdirSync(unpacked), ["LICENSE", "README.md", "contrib", "docs", "man"])
   })
 })
