@@ -27,6 +27,7 @@ try {
   }
   cpSync("docs", join(root, "docs"), { recursive: true, filter: (path) => !path.endsWith(".ts") })
   execFileSync(process.execPath, [".ci/manual.ts", join(root, "man")], { stdio: "inherit" })
+  writeFileSync(join(root, "sbom.json"), execFileSync(process.execPath, [".ci/sbom.mjs"]))
   writeFileSync(
     join(root, "package.json"),
     `${JSON.stringify({ name: "backy", version, description, license, type: "module" }, null, 2)}\n`
