@@ -67,7 +67,7 @@ const makeMachine = () => {
 
 describe("the commands of", () => {
   for (const page of pages.filter((page) => commandsOf(page).length > 0)) {
-    it(page, async () => {
+    it(`${page} end as it says`, async () => {
       const machine = makeMachine()
       const image = noise(11 * MIB)
       FS.writeFileSync(machine.image, image)
@@ -90,7 +90,7 @@ describe("the commands of", () => {
 
 describe("the configs of", () => {
   for (const page of pages.filter((page) => blocks(page, "yaml").length > 0)) {
-    it(page, () => {
+    it(`${page} are read`, () => {
       for (const text of blocks(page, "yaml")) {
         const decoded: Either.Either<unknown, ConfigInvalid> = /^(global|schedules|jobs):/m.test(text)
           ? DaemonConfig.decode(text, { file: page })
@@ -112,7 +112,7 @@ describe("the links of", () => {
     )
 
   for (const page of pages) {
-    it(page, () => {
+    it(`${page} lead somewhere`, () => {
       for (const [_, link] of read(page).replaceAll(/^```.*?^```$/gms, "").matchAll(/\]\(([^)\s]+)\)/g)) {
         if (link === undefined || /^https?:/.test(link)) continue
         const [path = "", anchor] = link.split("#")
