@@ -28,7 +28,7 @@ import * as Process from "../../src/platform/Process.ts"
 import * as Hash from "../../src/store/hash.ts"
 import * as Simulation from "./Simulation.ts"
 
-export const BASE = "/srv/backy"
+const BASE = "/srv/backy"
 export const MINUTE = 60_000
 export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
@@ -77,7 +77,7 @@ export interface World {
 const settings = { stallTimeout: Duration.minutes(30) }
 const TO_END = Duration.seconds(5)
 
-export const hash = (name: string): Uint8Array => {
+const hash = (name: string): Uint8Array => {
   const digest = Hash.load().hash(new TextEncoder().encode(name))
   return digest
 }
