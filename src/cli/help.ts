@@ -138,8 +138,9 @@ export const page = (path: ReadonlyArray<string>, topic: Topic, version: string)
       { term: "-h, --help", text: "Print this help, or that of a command: backy restore --help" }
     ]),
     "",
-    "Exit codes: 0 done, 1 failed, 2 not understood, 69 another scheduler runs, 70 a bug in backy, 75 locked by",
-    "another process, 130 and 143 interrupted; check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+    "Exit codes: 0 done, 1 failed, 2 not understood, 69 another scheduler runs, 70 a bug in backy,",
+    "75 locked by another process, 130 and 143 interrupted.",
+    "Those of check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
   ]
 }
 
