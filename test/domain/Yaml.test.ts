@@ -9,7 +9,12 @@ describe("Yaml", () => {
     value: FastCheck.oneof(
       { depthSize: "small" },
       awkwardText,
-      FastCheck.oneof(FastCheck.double({ noNaN: true }).map((number) => number + 0), FastCheck.integer()),
+      FastCheck.oneof(
+        // whole numbers beyond 2^53 are read as what they are, which is not what a double can say
+        FastCheck.double({ noNaN: true }).map((number) => number + 0)
+          .filter((number) => !Number.isInteger(number) || Number.isSafeInteger(number)),
+        FastCheck.integer()
+      ),
       FastCheck.constantFrom(true, false, null),
       FastCheck.array(tie("value")),
       FastCheck.dictionary(awkwardText.filter((key) => key !== "__proto__"), tie("value"), { noNullPrototype: true })
