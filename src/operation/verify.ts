@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ChunkId from "../domain/ChunkId.ts"
 import * as ChunkMap from "../domain/ChunkMap.ts"
+import { counted } from "../domain/counted.ts"
 import * as IdSet from "../domain/IdSet.ts"
 import type { Revision } from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
@@ -54,7 +55,9 @@ export interface VerifyReport {
 export class DamageFound extends Data.TaggedError("DamageFound")<{ readonly report: VerifyReport }> {
   override get message() {
     const bad = this.report.verdicts.filter(({ state }) => !isWhole(state))
-    return `${bad.length} of ${this.report.verdicts.length} revisions are not whole: ` +
+    return `${bad.length} of ${counted(this.report.verdicts.length, "revision")} ${
+      bad.length === 1 ? "is" : "are"
+    } not whole: ` +
       `${bad.map(({ revision, state }) => `${revision} (${state})`).join(", ")}; ` +
       "the next backup stores again what the source still has, backy restore --salvage saves the rest"
   }
@@ -139,7 +142,8 @@ const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) 
   )
   const seen = IdSet.make()
   const bad: Wrong = { chunks: new Map(), blocks: new Map() }
-  let bytes = 0
+  const parts: Array<{ readonly id: RevisionId; readonly image: Image; readonly fresh: ReadonlyArray<number> }> = []
+  let total = 0
   for (const { map, revision } of examined) {
     if (Either.isLeft(map)) continue
     const image = map.right
@@ -148,7 +152,12 @@ const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) 
       // what lies in an image file lies nowhere else
       if (image.path !== undefined || seen.add(image.ids, index * ChunkId.BYTES)) fresh.push(index)
     }
-    yield* progress.start("checking", fresh.reduce((sum, index) => sum + ChunkMap.chunkLength(image, index), 0))
+    parts.push({ id: revision.id, image, fresh })
+    total += fresh.reduce((sum, index) => sum + ChunkMap.chunkLength(image, index), 0)
+  }
+  yield* progress.start("checking", total)
+  let bytes = 0
+  for (const { fresh, id, image } of parts) {
     yield* forEachBatch(
       image,
       fresh,
@@ -156,7 +165,7 @@ const examine = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) 
         blocks.check({ ...heldBy(image, batch), repository: repository.directory }).pipe(
           Effect.flatMap((checked) => {
             bytes += checked.good
-            note(bad, revision.id, image, checked.bad)
+            note(bad, id, image, checked.bad)
             return progress.advance(checked.good)
           })
         )
