@@ -1,5 +1,7 @@
 /** Changes to an image, in any order and of any length, merged into its chunks. */
+import type * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
@@ -7,7 +9,7 @@ import type { Change, SourceNotReady } from "../source/Source.ts"
 import { isZero } from "../store/blockBytes.ts"
 import { Progress } from "./Progress.ts"
 
-/** How many chunks are held in memory: with 4 MiB each 64 MiB, whatever the changes are. */
+/** How many chunks are being put together at a time: with 4 MiB each 64 MiB, and those that are being stored. */
 export const MAX_OPEN = 16
 
 /** A chunk that is being put together. What is not covered is still as the map says. */
@@ -34,9 +36,14 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
 }) {
   const { map } = options
   const progress = yield* Progress
+  const scope = yield* Effect.scope
   const touched = new Set<number>()
   /** The one that was changed last is last. */
   const open = new Map<number, Open>()
+  /** Chunks on their way into the store, while the next changes are taken in; one that failed stays. */
+  const leaving = new Map<number, Fiber.Fiber<void, E | E2>>()
+  const ways = yield* Effect.makeSemaphore(options.parallelism)
+  let failed: Fiber.Fiber<void, E | E2> | undefined
   let reached = 0
 
   const close = Effect.fnUntraced(function*(index: number, { content, covered }: Open) {
@@ -49,75 +56,92 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
     else ChunkMap.setIds(map, index, yield* options.keep(index, content))
   })
 
-  const closeOldest = (count: number) => {
-    const oldest = [...open].slice(0, count)
-    for (const [index] of oldest) open.delete(index)
-    return Effect.forEach(oldest, ([index, chunk]) => close(index, chunk), {
-      concurrency: options.parallelism,
-      discard: true
-    })
-  }
-
-  const reopen = Effect.fnUntraced(function*(index: number) {
-    const found = open.get(index)
-    if (found !== undefined) {
-      open.delete(index)
-      open.set(index, found)
-      return found
-    }
-    // half of them at once: several threads then have something to do
-    if (open.size >= MAX_OPEN) yield* closeOldest(MAX_OPEN / 2)
-    const chunk: Open = { content: new Uint8Array(ChunkMap.chunkLength(map, index)), covered: [] }
-    open.set(index, chunk)
-    return chunk
+  /** Begins to store the chunk that was not changed for the longest time. Waits while as many as can be are stored. */
+  const letOneGo = Effect.gen(function*() {
+    yield* ways.take(1)
+    if (failed !== undefined) yield* Fiber.join(failed)
+    const [oldest] = open
+    if (oldest === undefined) return void (yield* ways.release(1))
+    const [index, chunk] = oldest
+    open.delete(index)
+    const closing: Fiber.Fiber<void, E | E2> = yield* close(index, chunk).pipe(
+      Effect.onExit((exit) => {
+        if (exit._tag === "Success") leaving.delete(index)
+        else failed = closing
+        return ways.release(1)
+      }),
+      Effect.forkIn(scope)
+    )
+    leaving.set(index, closing)
   })
 
-  const cover = (chunk: Open, extent: Extent.Extent) => {
+  /** Makes room for a chunk that is not open. */
+  const reopen = Effect.fnUntraced(function*(index: number) {
+    const under = leaving.get(index)
+    if (under !== undefined) yield* Fiber.join(under)
+    while (open.size >= MAX_OPEN) yield* letOneGo
+    open.set(index, { content: new Uint8Array(ChunkMap.chunkLength(map, index)), covered: [] })
+  })
+
+  const cover = (chunk: Open, extent: Extent.Extent): void => {
     const [only, ...more] = chunk.covered
     chunk.covered = only !== undefined && more.length === 0 && Extent.end(only) === extent.offset
       ? [Extent.between(only.offset, Extent.end(extent))]
       : Extent.union(chunk.covered, [extent])
   }
 
-  /** One chunk's part of a change: `bytes`, or zeros. */
-  const patch = Effect.fnUntraced(function*(index: number, part: Extent.Extent, bytes: Uint8Array | undefined) {
-    touched.add(index)
-    if (bytes === undefined && part.length === ChunkMap.chunkLength(map, index)) {
-      open.delete(index)
-      ChunkMap.idBytesAt(map, index).fill(0)
-      return
-    }
-    const chunk = yield* reopen(index)
+  /** One chunk's part of a change, `bytes` or zeros; `false` when the chunk has to be opened first. */
+  const patch = (index: number, part: Extent.Extent, bytes: Uint8Array | undefined): boolean => {
+    const chunk = open.get(index)
+    if (chunk === undefined) return false
+    open.delete(index)
+    open.set(index, chunk)
     if (bytes === undefined) chunk.content.fill(0, part.offset, Extent.end(part))
     else chunk.content.set(bytes, part.offset)
     cover(chunk, part)
-  })
+    return true
+  }
 
-  const apply = Effect.fnUntraced(function*(change: Change) {
-    const stop = change.offset + (change._tag === "Zero" ? change.length : change.bytes.length)
-    for (let at = change.offset; at < stop;) {
-      const index = Math.floor(at / map.chunkSize)
-      const start = index * map.chunkSize
-      const end = Math.min(stop, start + map.chunkSize)
-      const bytes = change._tag === "Zero"
-        ? undefined
-        : change.bytes.subarray(at - change.offset, end - change.offset)
-      yield* patch(index, Extent.between(at - start, end - start), bytes)
-      at = end
+  // an effect for a chunk that is opened, and none for each of the many changes within it
+  const apply = Effect.fnUntraced(function*(changes: Chunk.Chunk<Change>) {
+    const before = reached
+    for (const change of changes) {
+      const stop = change.offset + (change._tag === "Zero" ? change.length : change.bytes.length)
+      for (let at = change.offset; at < stop;) {
+        const index = Math.floor(at / map.chunkSize)
+        const start = index * map.chunkSize
+        const end = Math.min(stop, start + map.chunkSize)
+        const bytes = change._tag === "Zero"
+          ? undefined
+          : change.bytes.subarray(at - change.offset, end - change.offset)
+        touched.add(index)
+        if (bytes === undefined && end - at === ChunkMap.chunkLength(map, index)) {
+          const under = leaving.get(index)
+          if (under !== undefined) yield* Fiber.join(under)
+          open.delete(index)
+          ChunkMap.idBytesAt(map, index).fill(0)
+        } else {
+          const part = Extent.between(at - start, end - start)
+          if (!patch(index, part, bytes)) {
+            yield* reopen(index)
+            patch(index, part, bytes)
+          }
+        }
+        at = end
+      }
+      // they mostly come in order, so how far they are says how much is done
+      reached = Math.max(reached, stop)
     }
-    // they mostly come in order, so how far they are says how much is done
-    if (stop > reached) {
-      yield* progress.advance(stop - reached)
-      reached = stop
-    }
+    if (reached > before) yield* progress.advance(reached - before)
   })
 
   for (const [index, content] of options.known) {
     touched.add(index)
     open.set(index, { content, covered: [Extent.between(0, content.length)] })
   }
-  yield* Stream.runForEach(options.changes, apply)
-  yield* closeOldest(open.size)
+  yield* Stream.runForEachChunk(options.changes, apply)
+  while (open.size > 0) yield* letOneGo
+  yield* Effect.forEach([...leaving.values()], Fiber.join, { discard: true })
   if (reached < map.size) yield* progress.advance(map.size - reached)
   return touched
-})
+}, Effect.scoped)

@@ -144,7 +144,7 @@ const make = (limits: Limits) =>
           what,
           "-"
         ]
-        const bytes = process.stream(program, args).pipe(
+        const bytes = process.stream(program, args, { lent: true }).pipe(
           Stream.mapError((failed) => rbdError("read", what, failed)),
           Stream.timeoutFail(
             () =>
