@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
-import type { Verdict, VerifyReport } from "../operation/verify.ts"
+import type { Verdict } from "../operation/recordFindings.ts"
+import type { VerifyReport } from "../operation/verify.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"

@@ -6,11 +6,11 @@ import { Repository } from "../repository/Repository.ts"
 import { type Change, type Changes, Source, SourceNotReady } from "../source/Source.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
-import { idsOf } from "./batch.ts"
 import type { ChunkReport } from "./chunk.ts"
 import { merge } from "./merge.ts"
 import { missingIndexes } from "./missing.ts"
 import { Progress } from "./Progress.ts"
+import { storedBlock } from "./storedBlock.ts"
 
 /**
  * Stores what changes make of the image that `base` describes, and gives the map of it; the chunks that were not
@@ -57,13 +57,7 @@ export const chunkChanges = Effect.fn("chunkChanges")(function*(options: {
 
   /** A stored chunk. One that is lost is read anew: changes that are applied once more change nothing. */
   const load = Effect.fnUntraced(function*(of: ChunkMap.ChunkMap, index: number) {
-    const { bad, bytes } = yield* blocks.read({
-      repository: directory,
-      size: of.size,
-      chunkSize,
-      indexes: [index],
-      ids: idsOf(of, [index])
-    })
+    const { bad, bytes } = yield* storedBlock(of, index)
     const [problem] = bad
     if (problem === undefined) return bytes
     yield* Effect.logWarning(`chunk ${problem.id} of the base ${problem.why}; reading its part of the source again`)

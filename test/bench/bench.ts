@@ -1,0 +1,66 @@
+/**
+ * `npm run bench`: how fast backy is, beside others and beside what the machine can do. Prints Markdown; says what it
+ * does on standard error. Fails only when it is asked for something that it does not know.
+ *
+ *     npm run bench -- [PART…] [--size 1GiB] [--runs 3] [--seed 1] [--dir DIR] [--json FILE] [--long]
+ */
+import * as FS from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { parseArgs } from "node:util"
+import * as Machine from "./machine.ts"
+import { mixed } from "./mixed.ts"
+import { type Part, type Report, say } from "./part.ts"
+
+const parts: Readonly<Record<string, Part>> = { mixed }
+
+/** What is run when no part is named: the others take long, or need a cluster. */
+const usual = ["mixed"]
+
+const bytesIn = (text: string): number => {
+  const [, number = "", unit = ""] = /^(\d+)\s*([KMGT]?)(?:i?B)?$/i.exec(text) ?? []
+  return Number(number || NaN) * 1024 ** " KMGT".indexOf(unit.toUpperCase() || " ")
+}
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    size: { type: "string", default: "1GiB" },
+    runs: { type: "string", default: "3" },
+    seed: { type: "string", default: "1" },
+    dir: { type: "string", default: tmpdir() },
+    json: { type: "string" },
+    long: { type: "boolean", default: false }
+  }
+})
+const asked = positionals.length === 0 ? usual : positionals
+const [size, runs, seed] = [bytesIn(values.size), Number(values.runs), Number(values.seed)]
+const unknown = asked.filter((name) => !(name in parts))
+if (unknown.length > 0 || !(size > 0) || !(runs >= 1) || !Number.isInteger(seed)) {
+  say(
+    `usage: npm run bench -- [${Object.keys(parts).join("|")}]… [--size 1GiB] [--runs 3] [--seed 1] [--dir DIR] ` +
+      "[--json FILE] [--long]"
+  )
+  process.exit(2)
+}
+
+FS.mkdirSync(values.dir, { recursive: true })
+const machine = Machine.describe(values.dir)
+const reports: Array<Report & { readonly part: string }> = []
+for (const part of asked) {
+  const folder = FS.mkdtempSync(join(resolve(values.dir), "backy-bench-"))
+  try {
+    const report = await parts[part]!({ folder, size, runs, seed, long: values.long, machine })
+    reports.push({ part, ...report })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    reports.push({ part, title: part, markdown: `**Could not be measured:** ${reason}`, data: { reason } })
+  } finally {
+    FS.rmSync(folder, { recursive: true, force: true })
+  }
+}
+const sections = reports.map(({ markdown, title }) => `## ${title}\n\n${markdown}`)
+process.stdout.write(`${[Machine.render(machine), ...sections].join("\n\n")}\n`)
+if (values.json !== undefined) {
+  FS.writeFileSync(values.json, `${JSON.stringify({ machine, reports }, undefined, 2)}\n`)
+}
