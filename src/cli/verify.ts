@@ -24,7 +24,9 @@ const describe = (verdict: Verdict): ReadonlyArray<string> => [
   ...verdict.lost.slice(0, MAX_RANGES).map(({ length, offset, why }) =>
     `    lost: bytes ${offset} to ${offset + length - 1} (${why})`
   ),
-  ...verdict.lost.length > MAX_RANGES ? [`    and ${verdict.lost.length - MAX_RANGES} more chunks`] : []
+  ...verdict.lost.length > MAX_RANGES
+    ? [`    and ${Humanise.count(verdict.lost.length - MAX_RANGES, "more chunk")}`]
+    : []
 ]
 
 const print = ({ bytes, chunks, verdicts }: VerifyReport) =>

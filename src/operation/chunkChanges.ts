@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import * as ChunkMap from "../domain/ChunkMap.ts"
+import { counted } from "../domain/counted.ts"
 import { Repository } from "../repository/Repository.ts"
 import { type Change, type Changes, Source, SourceNotReady } from "../source/Source.ts"
 import { Blocks } from "../store/Blocks.ts"
@@ -85,7 +86,7 @@ export const chunkChanges = Effect.fn("chunkChanges")(function*(options: {
   // a chunk that the base promised may be gone all the same: the source still has it
   const absent = yield* missingIndexes(map)
   if (absent.length > 0) {
-    yield* Effect.logWarning(`${absent.length} chunks of the base are missing; storing them again`)
+    yield* Effect.logWarning(`the base lacks ${counted(absent.length, "chunk")}; storing again what it lacks`)
     yield* Effect.forEach(absent, (index) =>
       Effect.gen(function*() {
         const id = yield* keep(index, yield* current(index, "a chunk of the base is missing"))

@@ -1,6 +1,7 @@
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { counted } from "../domain/counted.ts"
 import * as locks from "../repository/locks.ts"
 import * as StoredId from "../store/storedId.ts"
 import { type Examination, examine } from "./examine.ts"
@@ -19,7 +20,8 @@ export interface VerifyReport {
 export class DamageFound extends Data.TaggedError("DamageFound")<{ readonly report: VerifyReport }> {
   override get message() {
     const bad = this.report.verdicts.filter(({ state }) => !isWhole(state))
-    return `${bad.length} of ${this.report.verdicts.length} revisions are not whole: ` +
+    return `${bad.length} of ${counted(this.report.verdicts.length, "revision")} ` +
+      `${bad.length === 1 ? "is" : "are"} not whole: ` +
       `${bad.map(({ revision, state }) => `${revision} (${state})`).join(", ")}; ` +
       "the next backup stores again what the source still has, backy restore --salvage saves the rest"
   }
