@@ -87,9 +87,10 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     unsaved = true
   }
 
-  /** Set back by a year, the clock would keep a job without backups green for a year. */
-  const notInFuture = (job: Job.Job, now: number): void => {
-    if (job.record.configuredSince > now) change(job, { configuredSince: now })
+  /** Set back by a year, the clock would keep a job without backups green for a year, and one that failed waiting. */
+  const bound = (job: Job.Job, now: number): void => {
+    const record = Job.bounded(job.record, now)
+    if (record !== job.record) change(job, record)
   }
 
   /** Looks what the repository holds now. What cannot be read stays as it was. */
@@ -97,7 +98,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     const facts = yield* Effect.either(history.read(directoryOf(config, job.config)))
     job.unreadable = facts._tag === "Left" ? facts.left.message : undefined
     if (facts._tag === "Right") job.facts = facts.right
-    notInFuture(job, yield* Clock.currentTimeMillis)
+    bound(job, yield* Clock.currentTimeMillis)
   })
 
   const settle = Effect.fnUntraced(function*(job: Job.Job, tags: ReadonlyArray<string>, outcome: Outcome) {
@@ -116,7 +117,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
         return yield* Effect.logInfo(`made ${tags.join(",")}`)
       }
       case "Busy": {
-        const minutes = yield* Random.nextRange(1, 5)
+        const minutes = yield* Random.nextRange(1, Job.BUSY_MINUTES)
         change(job, { notBefore: now + Math.round(minutes * 60_000) })
         return yield* Effect.logWarning(`busy, trying again in ${minutes.toFixed(1)} minutes: ${outcome.holder}`)
       }
@@ -245,7 +246,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
       else if (job.isRetired || !Job.isSame(job.config, one)) {
         Job.reconfigure(job, one, hash)
         // not only with its next look: the clock may be set forward again before that
-        notInFuture(job, now)
+        bound(job, now)
         yield* ring(job)
       }
     }

@@ -8,14 +8,19 @@ import * as FS from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
+import { cache } from "./cache.ts"
+import { ceph } from "./ceph.ts"
 import * as Machine from "./machine.ts"
 import { mixed } from "./mixed.ts"
 import { type Part, type Report, say } from "./part.ts"
+import { scale } from "./scale.ts"
+import { start } from "./start.ts"
+import { workers } from "./workers.ts"
 
-const parts: Readonly<Record<string, Part>> = { mixed }
+const parts: Readonly<Record<string, Part>> = { mixed, start, workers, cache, scale, ceph }
 
 /** What is run when no part is named: the others take long, or need a cluster. */
-const usual = ["mixed"]
+const usual = ["mixed", "start", "workers", "cache"]
 
 const bytesIn = (text: string): number => {
   const [, number = "", unit = ""] = /^(\d+)\s*([KMGT]?)(?:i?B)?$/i.exec(text) ?? []

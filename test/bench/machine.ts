@@ -5,7 +5,7 @@ import * as Markdown from "./markdown.ts"
 import { run } from "./measure.ts"
 
 /** Above this share of the processors used by others, or this spread between runs, a figure is doubtful. */
-export const NOISE = 0.1
+const NOISE = 0.1
 export const SPREAD = 0.15
 
 export interface Machine {

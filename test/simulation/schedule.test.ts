@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
 import { breathe } from "../support/breathe.ts"
-import { HOUR } from "../support/ScheduleWorld.ts"
+import { DAY, HOUR } from "../support/ScheduleWorld.ts"
 import { type History, historyOf, play } from "./scheduleHistory.ts"
 
 const RUNS = Number(process.env.BACKY_HISTORIES ?? 500)
@@ -18,6 +18,45 @@ const found: ReadonlyArray<{ readonly name: string; readonly history: History }>
         { kind: "jump", millis: -HOUR - 1 },
         { kind: "edit", config: { jobs: [{ name: "web01", schedule: 0 }], workerLimit: 1 } },
         { kind: "jump", millis: 3_457_980 }
+      ]
+    }
+  },
+  {
+    name: "the clock is set back by a year while a job waits after failures",
+    history: {
+      seed: 0,
+      config: { jobs: [{ name: "x", schedule: 0 }], workerLimit: 1 },
+      events: [
+        { kind: "weather", job: "x", weather: "fails" },
+        { kind: "pass", millis: 22_620_000 },
+        { kind: "jump", millis: -365 * DAY }
+      ]
+    }
+  },
+  {
+    name: "the clock is set back twice after a backup that hung",
+    history: {
+      seed: 0,
+      config: { jobs: [{ name: "web01", schedule: 0 }], workerLimit: 1 },
+      events: [
+        { kind: "weather", job: "web01", weather: "hangs" },
+        { kind: "pass", millis: 31_920_000 },
+        { kind: "jump", millis: -41_609_694 },
+        { kind: "jump", millis: -521_195 }
+      ]
+    }
+  },
+  {
+    name: "the clock is set back by days after a power loss during failures",
+    history: {
+      seed: 0,
+      config: { jobs: [{ name: "web01", schedule: 0 }], workerLimit: 1 },
+      events: [
+        { kind: "weather", job: "web01", weather: "fails" },
+        { kind: "power-loss", down: 16_320_000 },
+        { kind: "pass", millis: 15_240_000 },
+        { kind: "jump", millis: -203_051_763 },
+        { kind: "pass", millis: 16_740_000 }
       ]
     }
   }

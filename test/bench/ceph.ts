@@ -1,0 +1,166 @@
+/**
+ * `npm run bench:ceph`: increments of an RBD image against a real cluster of one machine, which is brought up for it
+ * (as root, on Debian) and taken down afterwards. The cluster has to share the processors with backy.
+ */
+import * as FS from "node:fs"
+import { fileURLToPath } from "node:url"
+import { backyTool, PROGRAM } from "./backyTool.ts"
+import { noise } from "./machine.ts"
+import * as Markdown from "./markdown.ts"
+import { type Command, measure, type Measured, run, settle, warm } from "./measure.ts"
+import * as MixedImage from "./mixedImage.ts"
+import { type Part, say } from "./part.ts"
+import { median } from "./statistics.ts"
+
+const SHARES = [0, 0.001, 0.01, 0.1]
+const IMAGE = "rbd/backy-bench"
+
+const script = (name: string): string => fileURLToPath(new URL(`../services/${name}`, import.meta.url))
+
+/** The variables that the cluster is reached with. */
+const bringUp = (folder: string): Record<string, string> => {
+  const code = run({
+    argv: [script("ceph-up"), folder],
+    env: { CEPH_UP_PACKAGES: "qemu-utils qemu-block-extra" }
+  })
+  for (const [, keys = ""] of code.matchAll(/^unset (.*)$/gm)) {
+    for (const key of keys.split(" ")) delete process.env[key]
+  }
+  return Object.fromEntries([...code.matchAll(/^export (\w+)=(.*)$/gm)].map(([, key = "", value = ""]) => [key, value]))
+}
+
+/** What one backup of the image took, and what the same took that does only one half of it. */
+interface Turn {
+  readonly what: string
+  readonly backup: Measured
+  readonly exporting: Measured
+  /** Of the diff, of the chunks written before and after compression. */
+  readonly diffBytes: number
+  readonly written: number
+  readonly stored: number
+}
+
+export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
+  const blocks = Math.max(1, Math.round(2 * size / MixedImage.BLOCK))
+  const image = `${folder}/image`
+  say("generating")
+  MixedImage.make(image, blocks, seed)
+  say("bringing the cluster up")
+  const env = bringUp(`${folder}/ceph`)
+  const rbd = (...words: ReadonlyArray<string>): Command => ({ argv: ["rbd", ...words], env })
+  const taken: Array<Turn> = []
+  const storing: Array<Measured> = []
+  let snapshots = 0
+  const snapshot = (): string => {
+    const name = `bench-${snapshots++}`
+    run(rbd("snap", "create", "--no-progress", `${IMAGE}@${name}`))
+    return name
+  }
+
+  /** Rewrites whole objects. */
+  const change = (share: number, turn: number): void => {
+    if (share === 0) return
+    const block = new Uint8Array(MixedImage.BLOCK)
+    const words = MixedImage.someOf(blocks, share, seed + turn).flatMap((index, at) => {
+      const file = `${folder}/block-${at}`
+      MixedImage.fill(block, at % 3 === 0 ? "random" : at % 3 === 1 ? "text" : "binary", `${turn} ${index}`)
+      FS.writeFileSync(file, block)
+      return ["-c", `write -q -s ${file} ${index * MixedImage.BLOCK} ${MixedImage.BLOCK}`]
+    })
+    run({ argv: ["qemu-io", "-f", "raw", ...words, `rbd:${IMAGE}`], env })
+  }
+
+  try {
+    for (let at = 0; at < runs; at++) {
+      const repository = `${folder}/repository-${at}`
+      const backy = (...words: ReadonlyArray<string>): Command => ({ argv: [PROGRAM, "-b", repository, ...words], env })
+      run(rbd("import", "--no-progress", image, IMAGE))
+      run(backy("init", "ceph-rbd", IMAGE))
+      let from: string | undefined
+      const turn = async (what: string) => {
+        const to = snapshot()
+        const between = from === undefined ? [] : ["--whole-object", "--from-snap", from]
+        const diff = ["export-diff", "--no-progress", ...between, `${IMAGE}@${to}`, "-"]
+        const diffBytes = Number(
+          run({ argv: ["bash", "-o", "pipefail", "-c", "rbd \"$@\" | wc -c", "bash", ...diff], env })
+        )
+        settle()
+        const exporting = await measure(rbd(...diff))
+        settle()
+        const backup = await measure(backy("backup", "daily"))
+        from = to
+        const stats = JSON.parse(run(backy("status", "--json", "-r", "latest")))[0]?.stats ?? {}
+        taken.push({ what, backup, exporting, diffBytes, written: stats.bytes_written, stored: stats.bytes_stored })
+        say(`${what}: ${Markdown.seconds(backup.seconds)}; the diff alone ${Markdown.seconds(exporting.seconds)}`)
+      }
+      await turn("everything")
+      for (const [index, share] of SHARES.entries()) {
+        change(share, at * 10 + index)
+        await turn(share === 0 ? "nothing" : `${share * 100} %`)
+      }
+      run(rbd("snap", "purge", "--no-progress", IMAGE))
+      run(rbd("rm", "--no-progress", IMAGE))
+      FS.rmSync(repository, { recursive: true })
+
+      const base = `${folder}/file-${at}`
+      FS.mkdirSync(base)
+      const tool = backyTool(base, image)
+      tool.begin()
+      settle()
+      warm([image])
+      storing.push(await measure(tool.backup(1)))
+      FS.rmSync(base, { recursive: true })
+    }
+  } finally {
+    run({ argv: [script("ceph-down"), `${folder}/ceph`] })
+  }
+
+  const rows = ["everything", "nothing", ...SHARES.slice(1).map((share) => `${share * 100} %`)].map((what) => {
+    const turns = taken.filter((turn) => turn.what === what)
+    const of = (value: (turn: Turn) => number | undefined) => median(turns.map((turn) => value(turn) ?? NaN))
+    return {
+      what,
+      seconds: of(({ backup }) => backup.seconds),
+      reading: of(({ backup }) => backup.phases["reading"]),
+      exporting: of(({ exporting }) => exporting.seconds),
+      memory: of(({ backup }) => backup.memory),
+      diffBytes: of(({ diffBytes }) => diffBytes),
+      written: of(({ written }) => written),
+      stored: of(({ stored }) => stored)
+    }
+  })
+  const [full] = rows
+  const alone = median(storing.map(({ phases }) => phases["reading"] ?? NaN))
+  const [together, exporting] = [full?.reading ?? NaN, full?.exporting ?? NaN]
+  const hidden = (exporting + alone - together) / Math.min(exporting, alone)
+  return {
+    title: `Ceph: an image of ${Markdown.bytes(blocks * MixedImage.BLOCK)}, medians of ${runs} runs`,
+    markdown: [
+      Markdown.table(
+        [
+          "changed",
+          "backup",
+          "of which the diff is read and stored",
+          "`rbd export-diff` alone",
+          "diff",
+          "chunks",
+          "stored",
+          "peak memory"
+        ],
+        rows.map((row) => [
+          row.what,
+          ...[row.seconds, row.reading, row.exporting].map(Markdown.seconds),
+          ...[row.diffBytes, row.written, row.stored, row.memory].map(Markdown.bytes)
+        ])
+      ),
+      `Export and storing at the same time, of everything: ${Markdown.seconds(together)}. The export alone takes ` +
+      `${Markdown.seconds(exporting)}, storing the same from a file ${Markdown.seconds(alone)}, one after the other ` +
+      `${Markdown.seconds(exporting + alone)}: ${
+        Markdown.percent(hidden)
+      } of the shorter one is hidden behind the other.`,
+      noise(machine, taken.map(({ exporting }) => exporting.foreign)) +
+      " (The cluster's own work counts as that of others here.)"
+    ].join("\n\n"),
+    data: { rows, storing: alone, hidden }
+  }
+}
