@@ -6,8 +6,9 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import { loseAll } from "../../src/platform/MemoryCrash.ts"
 import type { MemoryRbd } from "../../src/platform/MemoryRbd.ts"
-import { RbdError } from "../../src/platform/Rbd.ts"
+import { Rbd, RbdError } from "../../src/platform/Rbd.ts"
 import { Repository } from "../../src/repository/Repository.ts"
 import { mayAskWholeObjects, nameOf } from "../../src/source/CephRbdSource.ts"
 import * as CephWorld from "../support/CephWorld.ts"
@@ -339,6 +340,25 @@ describe("ceph-rbd source", () => {
       world.ceph.remove(IMAGE)
       assert.strictEqual((yield* Effect.flip(backup)).message, "cannot back up rbd/vm: there is no such image")
       assert.notInclude(listOf(world.memory.disk, World.REPOSITORY), "snapshots")
+    }))
+  })
+
+  it.effect("makes a snapshot only when its revision and the note of it are on the medium", () => {
+    const seen: Array<string> = []
+    const world: ReturnType<typeof CephWorld.make> = CephWorld.make({
+      take: (image, name) =>
+        Effect.flatMap(Rbd, (rbd) => {
+          const { disk } = world.memory.crash(loseAll)
+          assert.include(disk.list(World.REPOSITORY), `${name.slice("backy-".length)}.rev`)
+          assert.include(text(bytesOf(disk, `${World.REPOSITORY}/snapshots`)), `${IMAGE}@${name}\n`)
+          seen.push(name)
+          return rbd.createSnapshot(image, name)
+        })
+    })
+    return world.run(Effect.gen(function*() {
+      yield* backup
+      yield* backup
+      assert.strictEqual(seen.length, 2)
     }))
   })
 
