@@ -1,10 +1,13 @@
 /** Changes to an image, in any order and of any length, merged into its chunks. */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
 import type { Change, SourceNotReady } from "../source/Source.ts"
 import { isZero } from "../store/blockBytes.ts"
+import { release } from "../store/release.ts"
 import { Progress } from "./Progress.ts"
 
 /** How many chunks are held in memory: with 4 MiB each 64 MiB, whatever the changes are. */
@@ -18,8 +21,9 @@ interface Open {
 }
 
 /**
- * Merges changes into the image that `map` describes, and **changes the map** accordingly. A chunk that is met again
- * after it was let go is patched again from its new content. Returns the indexes of all chunks that were touched.
+ * Merges changes into the image that `map` describes, and **changes the map** accordingly. Chunks are stored while the
+ * next changes are read. A chunk that is met again after it was let go is patched again from its new content. Returns
+ * the indexes of all chunks that were touched.
  */
 export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
   readonly map: ChunkMap.ChunkMap
@@ -28,7 +32,7 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
   readonly known: ReadonlyMap<number, Uint8Array>
   /** The content of a stored chunk, as `map` names it now. Not asked for when a change covers all of it. */
   readonly load: (index: number) => Effect.Effect<Uint8Array, E, R>
-  /** Stores a chunk and gives its packed id. Never all zeros. Called for several chunks at once. */
+  /** Stores a chunk, whose bytes it may not keep, and gives its packed id. Never all zeros; several chunks at once. */
   readonly keep: (index: number, content: Uint8Array) => Effect.Effect<Uint8Array, E2, R2>
   readonly parallelism: number
 }) {
@@ -47,16 +51,36 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
     }
     if (isZero(content)) ChunkMap.idBytesAt(map, index).fill(0)
     else ChunkMap.setIds(map, index, yield* options.keep(index, content))
+    release(content)
   })
 
-  const closeOldest = (count: number) => {
-    const oldest = [...open].slice(0, count)
-    for (const [index] of oldest) open.delete(index)
-    return Effect.forEach(oldest, ([index, chunk]) => close(index, chunk), {
-      concurrency: options.parallelism,
-      discard: true
-    })
+  /** Those that are being stored, the first to begin first. */
+  const closing = new Map<number, Fiber.Fiber<void, E | E2>>()
+  const scope = yield* Effect.scope
+  const failed = yield* Deferred.make<never, E | E2>()
+  const maxClosing = Math.min(MAX_OPEN / 2, options.parallelism)
+
+  /** Waits until a chunk that was let go is stored: what comes next for it builds on that. */
+  const settled = (index: number) => {
+    const fiber = closing.get(index)
+    return fiber === undefined
+      ? Effect.void
+      : Effect.zipLeft(Fiber.join(fiber), Effect.sync(() => closing.delete(index)))
   }
+
+  /** Stores a chunk while we go on. */
+  const letGo = Effect.fnUntraced(function*(index: number, chunk: Open) {
+    open.delete(index)
+    const [first] = closing.keys()
+    if (first !== undefined && closing.size >= maxClosing) yield* settled(first)
+    closing.set(
+      index,
+      yield* Effect.forkIn(
+        Effect.tapErrorCause(close(index, chunk), (cause) => Deferred.failCause(failed, cause)),
+        scope
+      )
+    )
+  })
 
   const reopen = Effect.fnUntraced(function*(index: number) {
     const found = open.get(index)
@@ -65,8 +89,9 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
       open.set(index, found)
       return found
     }
-    // half of them at once: several threads then have something to do
-    if (open.size >= MAX_OPEN) yield* closeOldest(MAX_OPEN / 2)
+    yield* settled(index)
+    const [oldest] = open
+    if (oldest !== undefined && open.size >= MAX_OPEN / 2) yield* letGo(...oldest)
     const chunk: Open = { content: new Uint8Array(ChunkMap.chunkLength(map, index)), covered: [] }
     open.set(index, chunk)
     return chunk
@@ -84,6 +109,7 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
     touched.add(index)
     if (bytes === undefined && part.length === ChunkMap.chunkLength(map, index)) {
       open.delete(index)
+      yield* settled(index)
       ChunkMap.idBytesAt(map, index).fill(0)
       return
     }
@@ -116,8 +142,13 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
     touched.add(index)
     open.set(index, { content, covered: [Extent.between(0, content.length)] })
   }
-  yield* Stream.runForEach(options.changes, apply)
-  yield* closeOldest(open.size)
+  const all = Effect.gen(function*() {
+    yield* Stream.runForEach(options.changes, apply)
+    for (const [index, chunk] of open) yield* letGo(index, chunk)
+    for (const index of closing.keys()) yield* settled(index)
+  })
+  // what could not be stored ends it at once, whatever else is waited for
+  yield* Effect.raceFirst(all, Deferred.await(failed))
   if (reached < map.size) yield* progress.advance(map.size - reached)
   return touched
-})
+}, Effect.scoped)
