@@ -1,13 +1,20 @@
 // @ts-check
 // Prints what the test runner reports (its JSON files are the arguments) as `N passed, N failed`, after the names of failed
-// and skipped tests. Exits with 1 when a test failed, none ran, or, with BACKY_TEST_ROOT=1, one was skipped.
-import { readFileSync } from "node:fs"
+// and skipped tests. `--failed-step=NAME` names a step of CI that failed. Exits with 1 when a test or a step failed, no
+// test ran, or, with BACKY_TEST_ROOT=1, one was skipped.
+import { existsSync, readFileSync } from "node:fs"
+
+const STEP = "--failed-step="
+const steps = process.argv.slice(2).filter((argument) => argument.startsWith(STEP)).map((step) =>
+  step.slice(STEP.length)
+)
+const reports = process.argv.slice(2).filter((argument) => !argument.startsWith(STEP))
 
 /**
  * @typedef {{ name: string, status: string, assertionResults: Array<{ fullName: string, status: string }> }} TestFile
  * @type {Array<TestFile>}
  */
-const files = process.argv.slice(2).flatMap(readReport)
+const files = reports.flatMap(readReport)
 const tests = files.flatMap((file) => file.assertionResults)
 const passed = tests.filter((test) => test.status === "passed")
 const failed = tests.filter((test) => test.status === "failed").map((test) => test.fullName)
@@ -18,10 +25,14 @@ for (const file of files) {
     failed.push(file.name)
   }
 }
-for (const path of process.argv.slice(2)) {
+for (const path of reports) {
   if (readReport(path).length === 0) failed.push("a run of the tests left no report")
 }
 if (tests.length === 0) failed.push("no test has run")
+// A runner may fail though no test did: by an error outside of them, or because it died. Where a test failed, it is why.
+for (const step of steps) {
+  if (failed.length === 0 || !["tests", "services"].includes(step)) failed.push(`step ${step}`)
+}
 
 for (const name of failed) console.log(`failed: ${name}`)
 for (const test of skipped) console.log(`skipped: ${test.fullName}`)
@@ -30,6 +41,6 @@ process.exitCode = failed.length > 0 || (process.env.BACKY_TEST_ROOT === "1" && 
 
 /** @param {string} path */
 function readReport(path) {
-  const text = readFileSync(path, "utf8")
+  const text = existsSync(path) ? readFileSync(path, "utf8") : ""
   return text === "" ? [] : JSON.parse(text).testResults
 }

@@ -2,6 +2,8 @@
 import * as DateTime from "effect/DateTime"
 import { readlinkSync } from "node:fs"
 
+export { counted as count } from "../domain/counted.ts"
+
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"]
 
 /** A number of bytes with three significant digits, as `0 bytes`, `1 byte`, `4.00 MiB`, `237 GiB`. */
@@ -32,9 +34,6 @@ const pair = (value: number, size: number, large: string, step: number, small: s
   const rest = Math.trunc((value % size) / step)
   return `${Math.trunc(value / size)} ${large}${rest === 0 ? "" : ` ${rest} ${small}`}`
 }
-
-/** A count with its noun: `1 chunk`, `3 chunks`. */
-export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`
 
 /** Where the system says which zone it is in. */
 const LOCALTIME = "/etc/localtime"

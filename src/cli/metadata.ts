@@ -2,6 +2,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Coverage from "../domain/Coverage.ts"
 import { encodeYaml, type Revision } from "../domain/Revision.ts"
 import * as Timestamp from "../domain/Timestamp.ts"
 import * as Yaml from "../domain/Yaml.ts"
@@ -15,19 +16,23 @@ const onDisk = (revision: Revision): unknown =>
 export const toYaml = (revisions: ReadonlyArray<Revision>): string => Yaml.stringify(revisions.map(onDisk))
 
 /**
- * The list that `status --json` prints. Instants are ISO 8601 in UTC. Computed: the `path` of the map or image, and the
- * `age` in seconds.
+ * The list that `status --json` prints. Instants are ISO 8601 in UTC. Computed: the `path` of the map or image, the
+ * `age` in seconds, and since when all of the image has been compared with its source, if it has.
  */
 export const toJson = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revision>) {
-  const { directory } = yield* Repository
+  const { chunkSize, directory } = yield* Repository
   const now = DateTime.toEpochMillis(yield* DateTime.now)
   return revisions.map((revision) => ({
     // the file holds keys and values
     ...withIsoInstants(onDisk(revision)) as object,
+    fully_compared: isoOf(Coverage.fullySince(Coverage.of(revision, chunkSize))),
     path: `${directory}/${revision.id}`,
     age: Math.floor((now - DateTime.toEpochMillis(revision.timestamp)) / 1000)
   }))
 })
+
+const isoOf = (instant: DateTime.Utc | undefined): string | null =>
+  instant === undefined ? null : DateTime.formatIso(instant)
 
 const withIsoInstants = (value: unknown): unknown => {
   if (value instanceof Timestamp.Timestamp) return value.text.replace(" ", "T").replace("+00:00", "Z")

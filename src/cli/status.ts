@@ -1,7 +1,9 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import * as Coverage from "../domain/Coverage.ts"
 import type { Revision } from "../domain/Revision.ts"
+import { Repository } from "../repository/Repository.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -41,6 +43,25 @@ const summary = (revisions: ReadonlyArray<Revision>): string => {
     (known && revisions.length > 0 ? `, which added ${Humanise.bytes(total)}` : "")
 }
 
+/** Since when all of the image has been compared with its source, by the newest revision that can be relied on. */
+const compared = (revisions: ReadonlyArray<Revision>, chunkSize: number): ReadonlyArray<string> => {
+  const newest = revisions.findLast(({ isComplete, isTrusted }) => isComplete && isTrusted)
+  const coverage = newest && Coverage.of(newest, chunkSize)
+  switch (coverage?._tag) {
+    case "Whole":
+      return [`fully compared with the source at ${Humanise.localTime(coverage.at)}`]
+    case "InTurn":
+      return [`fully compared with the source since ${Humanise.localTime(coverage.since)}, a part in each backup`]
+    case "Begun":
+      return [
+        `compared with the source since ${Humanise.localTime(coverage.since)}: ` +
+        `${Math.floor(coverage.share * 100)} %, a part in each backup`
+      ]
+    case undefined:
+      return []
+  }
+}
+
 /** `backy status`: the revisions, newest last. */
 export const command = Command.make(
   "status",
@@ -61,6 +82,11 @@ export const command = Command.make(
         : report.revisions
       if (yaml) return yield* Output.lines([Metadata.toYaml(listed)])
       if (json) return yield* Effect.flatMap(Metadata.toJson(listed), Output.json)
-      yield* Output.lines([...Output.table(columns(), report.revisions), summary(listed)])
+      const { chunkSize } = yield* Repository
+      yield* Output.lines([
+        ...Output.table(columns(), report.revisions),
+        summary(listed),
+        ...compared(listed, chunkSize)
+      ])
     })
 ).pipe(Command.withDescription("List the revisions, newest last."))

@@ -11,7 +11,7 @@ const print = ({ failed, plan, upgraded }: UpgradeReport, dryRun: boolean) => {
   if (!dryRun) {
     return Output.lines([
       `upgraded ${Humanise.count(upgraded.length, "revision")}` +
-      (failed.length === 0 ? "" : `, left ${failed.length} as they are`)
+      (failed.length === 0 ? "" : `, left ${Humanise.count(failed.length, "revision")} as before`)
     ])
   }
   const room = plan.free === undefined ? "" : `, ${Humanise.bytes(plan.free)} are free`

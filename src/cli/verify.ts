@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
-import type { Verdict, VerifyReport } from "../operation/verify.ts"
+import type { Verdict } from "../operation/recordFindings.ts"
+import type { VerifyReport } from "../operation/verify.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -23,7 +24,9 @@ const describe = (verdict: Verdict): ReadonlyArray<string> => [
   ...verdict.lost.slice(0, MAX_RANGES).map(({ length, offset, why }) =>
     `    lost: bytes ${offset} to ${offset + length - 1} (${why})`
   ),
-  ...verdict.lost.length > MAX_RANGES ? [`    and ${verdict.lost.length - MAX_RANGES} more chunks`] : []
+  ...verdict.lost.length > MAX_RANGES
+    ? [`    and ${Humanise.count(verdict.lost.length - MAX_RANGES, "more chunk")}`]
+    : []
 ]
 
 const print = ({ bytes, chunks, verdicts }: VerifyReport) =>

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { maybe, text, wholeNumber, word } from "../domain/field.ts"
-import { Interval } from "../domain/Interval.ts"
+import { format, Interval, parse } from "../domain/Interval.ts"
 
 /** Room to leave on the disk: so many bytes, or a share of it. */
 export type FreeSpace =
@@ -42,6 +42,30 @@ const FreeSpace = Schema.transformOrFail(Schema.Unknown, Schema.declare(isFreeSp
   encode: (space) => ParseResult.succeed(printFreeSpace(space))
 })
 
+/** In how many backups, or in which time, something comes round. */
+export type Rotation = number | Duration.Duration
+
+const MAX_RUNS = 100_000
+
+const isRotation = (input: unknown): input is Rotation => typeof input === "number" || Duration.isDuration(input)
+
+const Rotation = Schema.transformOrFail(Schema.Unknown, Schema.declare(isRotation), {
+  strict: true,
+  decode: (input, _, ast) => {
+    if (typeof input === "number" && Number.isInteger(input) && input >= 1 && input <= MAX_RUNS) {
+      return ParseResult.succeed(input)
+    }
+    // a number alone is of backups, so a text has a unit
+    const span = typeof input === "string" && !/^\d+$/.test(input) ? parse(input) : undefined
+    return span === undefined
+      ? ParseResult.fail(
+        new ParseResult.Type(ast, input, "expected a number of backups such as 30, or a time such as 30d")
+      )
+      : ParseResult.succeed(span)
+  },
+  encode: (rotation) => ParseResult.succeed(Duration.isDuration(rotation) ? format(rotation) : rotation)
+})
+
 /** The keys, for schemas that have more. */
 export const fields = {
   /** Modules that add source types. */
@@ -52,8 +76,8 @@ export const fields = {
   compressionLevel: maybe(wholeNumber(1, 19)).pipe(Schema.fromKey("compression-level")),
   /** A run whose progress stands still for so long is ended. */
   stallTimeout: maybe(Interval).pipe(Schema.fromKey("stall-timeout")),
-  /** In which time every block of an RBD image is compared with its source once. */
-  verifyRotation: maybe(Interval).pipe(Schema.fromKey("verify-rotation")),
+  /** In how many backups, or in which time, every block of an RBD image is compared with its source once. */
+  verifyRotation: maybe(Rotation).pipe(Schema.fromKey("verify-rotation")),
   nice: maybe(wholeNumber(0, 19)),
   ionice: maybe(word("idle", "best-effort")),
   /** A backup does not begin when less than that is free. */
@@ -68,5 +92,5 @@ export type Settings = typeof Settings.Type
 export const defaults = {
   compressionLevel: 1,
   stallTimeout: Duration.minutes(30),
-  verifyRotation: Duration.days(30)
+  verifyRotation: 30
 } satisfies Settings

@@ -11,6 +11,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Config from "../config/Config.ts"
 import type { DaemonConfig } from "../config/DaemonConfig.ts"
+import { counted } from "../domain/counted.ts"
 import { SchedulerRunning } from "../operation/Daemon.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import * as FileLock from "../platform/FileLock.ts"
@@ -124,7 +125,7 @@ const serve = Effect.fnUntraced(function*(configFile: string, first: DaemonConfi
           refused = undefined
           yield* scheduler.configure(next)
           if (!sameShell(before, next)) yield* FiberHandle.run(listener, shell(next, controls))
-          yield* Effect.logInfo(`reloaded ${configFile}: ${next.jobs.length} jobs`)
+          yield* Effect.logInfo(`reloaded ${configFile}: ${counted(next.jobs.length, "job")}`)
           return undefined
         })
     })
@@ -136,7 +137,9 @@ const serve = Effect.fnUntraced(function*(configFile: string, first: DaemonConfi
 
   yield* scheduler.configure(config)
   yield* Effect.logInfo(
-    `scheduler started: ${config.jobs.length} jobs below ${config.baseDir}, worker limit ${config.workerLimit}`
+    `scheduler started: ${
+      counted(config.jobs.length, "job")
+    } below ${config.baseDir}, worker limit ${config.workerLimit}`
   )
   yield* FiberHandle.run(listener, shell(config, controls))
   const queue = yield* hangups

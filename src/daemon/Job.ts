@@ -86,6 +86,23 @@ export const slaOf = ({ config, facts, record }: Job, now: number): Timetable.Sl
     configuredSince: DateTime.unsafeMake(Math.min(record.configuredSince, now))
   })
 
+/** A job whose repository another process has waits at most so long. */
+export const BUSY_MINUTES = 5
+
+/**
+ * The record without instants that a clock which was set back left too far in the future. It has to be kept: what is
+ * bounded anew with each look moves on with the clock.
+ */
+export const bounded = (record: JobRecord, now: number): JobRecord => {
+  const { configuredSince, failures, notBefore } = record
+  const latest = now + Math.max(Duration.toMillis(Timetable.retryDelay(failures)), BUSY_MINUTES * 60_000)
+  return configuredSince <= now && (notBefore ?? 0) <= latest ? record : {
+    failures,
+    configuredSince: Math.min(configuredSince, now),
+    notBefore: notBefore === undefined ? undefined : Math.min(notBefore, latest)
+  }
+}
+
 /** What decides when it runs; `limit` and `newJobs` are those of the daemon. */
 export const dueOf = (
   job: Job,

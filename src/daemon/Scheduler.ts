@@ -54,7 +54,8 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
   let unsaved = false
   let isStateLost = false
 
-  const remembered: Records = yield* state.load.pipe(
+  /** Of the daemon before this one; who is added later has not been configured all the time. */
+  let remembered: Records = yield* state.load.pipe(
     Effect.catchAll((error) => {
       stateTrouble = error.message
       isStateLost = true
@@ -86,14 +87,18 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     unsaved = true
   }
 
+  /** Set back by a year, the clock would keep a job without backups green for a year, and one that failed waiting. */
+  const bound = (job: Job.Job, now: number): void => {
+    const record = Job.bounded(job.record, now)
+    if (record !== job.record) change(job, record)
+  }
+
   /** Looks what the repository holds now. What cannot be read stays as it was. */
   const refresh = Effect.fnUntraced(function*(job: Job.Job) {
     const facts = yield* Effect.either(history.read(directoryOf(config, job.config)))
     job.unreadable = facts._tag === "Left" ? facts.left.message : undefined
     if (facts._tag === "Right") job.facts = facts.right
-    const now = yield* Clock.currentTimeMillis
-    // set back by a year, the clock would keep a job without backups green for a year
-    if (job.record.configuredSince > now) change(job, { configuredSince: now })
+    bound(job, yield* Clock.currentTimeMillis)
   })
 
   const settle = Effect.fnUntraced(function*(job: Job.Job, tags: ReadonlyArray<string>, outcome: Outcome) {
@@ -112,7 +117,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
         return yield* Effect.logInfo(`made ${tags.join(",")}`)
       }
       case "Busy": {
-        const minutes = yield* Random.nextRange(1, 5)
+        const minutes = yield* Random.nextRange(1, Job.BUSY_MINUTES)
         change(job, { notBefore: now + Math.round(minutes * 60_000) })
         return yield* Effect.logWarning(`busy, trying again in ${minutes.toFixed(1)} minutes: ${outcome.holder}`)
       }
@@ -240,6 +245,8 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
       if (job === undefined) added.push(yield* add(one, now))
       else if (job.isRetired || !Job.isSame(job.config, one)) {
         Job.reconfigure(job, one, hash)
+        // not only with its next look: the clock may be set forward again before that
+        bound(job, now)
         yield* ring(job)
       }
     }
@@ -248,6 +255,8 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     if (isStateLost) {
       for (const job of added) change(job, { configuredSince: Math.min(now, job.facts.configAt ?? now) })
     }
+    remembered = new Map()
+    isStateLost = false
     yield* Effect.forEach(added, (job) => FiberMap.run(loops, job.config.name, loop(job)), { discard: true })
     yield* save
   }, Effect.uninterruptible)

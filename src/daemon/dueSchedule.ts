@@ -93,9 +93,7 @@ export const decide = (job: Job, memory: Memory, now: number): readonly [Memory,
     : withAll(waiting, isOwed ? Timetable.missedTags(schedule, revisions, instant) : plan.tags)
   const planned = isOwed ? now : DateTime.toEpochMillis(plan.at)
   const first = plan.kind === "first" ? Math.min(job.firstRunAt, now + Duration.toMillis(FIRST_RUNS_SPREAD)) : 0
-  // an instant from before a clock was set back must not bind for longer than it was meant to
-  const retry = job.notBefore === undefined ? 0 : Math.min(job.notBefore, now + Duration.toMillis(MAX_RETRY))
-  return [next, { kind: plan.kind, at: Math.max(planned, first, retry), tags, lookedAt: now }]
+  return [next, { kind: plan.kind, at: Math.max(planned, first, job.notBefore ?? 0), tags, lookedAt: now }]
 }
 
 const withAll = (some: Iterable<string>, others: Iterable<string>): ReadonlyArray<string> =>

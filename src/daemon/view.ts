@@ -1,6 +1,7 @@
 /** What is said of a job: in the status file, in the shell's tables. Pure. */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import { counted } from "../domain/counted.ts"
 import type { JobStatus } from "../domain/JobStatus.ts"
 import { isManual } from "../domain/Tag.ts"
 import * as Job from "./Job.ts"
@@ -23,7 +24,7 @@ const doing = ({ activity, busy, record, unreadable }: Job.Job): string => {
       return `running (${activity.pool})`
     case "Idle":
       if (busy !== undefined) return "waiting for another process"
-      if (record.failures > 0) return `failed ${record.failures} times, waiting for retry`
+      if (record.failures > 0) return `failed ${counted(record.failures, "time")}, waiting for retry`
       return unreadable === undefined ? "waiting for deadline" : "unreadable"
   }
 }

@@ -45,8 +45,11 @@ export const backup = Effect.fn("backup")(function*(options: {
   readonly schedule: Schedule
   /** Accepts tags that the schedule does not know, and begins where there may be too little room to convert a base. */
   readonly force: boolean
-  /** In which time every block of a source that is compared by samples is to be compared once. Default: 30 days. */
-  readonly verifyRotation?: Duration.Duration
+  /**
+   * In how many backups, or in which time, every block of a source that is compared by samples is to be compared once.
+   * Default: 30 backups.
+   */
+  readonly verifyRotation?: number | Duration.Duration
   /** How the revision is kept: as chunks, which is the default, or as an image file. */
   readonly backend?: Backend
   /** How long to wait for another process that holds the repository's locks. */
@@ -70,14 +73,15 @@ export const backup = Effect.fn("backup")(function*(options: {
     stats: {}
   })
   yield* repository.publish(incomplete)
-  const runs = runsOf(options.verifyRotation ?? Duration.days(30), options.schedule)
+  const runs = runsOf(options.verifyRotation ?? 30, options.schedule)
   return yield* make(incomplete, { history, removed, started, runs, force: options.force }).pipe(
     Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : tidy(id))
   )
 }, Effect.scoped)
 
-/** In how many runs a rotation comes round that is to take so long: as often as the schedule's shortest interval. */
-const runsOf = (rotation: Duration.Duration, schedule: Schedule): number => {
+/** In how many runs a rotation comes round; in a time there are as many as the schedule's shortest interval makes. */
+const runsOf = (rotation: number | Duration.Duration, schedule: Schedule): number => {
+  if (!Duration.isDuration(rotation)) return rotation
   const shortest = Math.min(...Object.values(schedule).map(({ interval }) => Duration.toMillis(interval)))
   return Number.isFinite(shortest) ? Math.max(1, Math.round(Duration.toMillis(rotation) / shortest)) : 1
 }

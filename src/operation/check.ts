@@ -5,6 +5,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import type { DaemonConfig, DaemonJob } from "../config/DaemonConfig.ts"
+import { counted } from "../domain/counted.ts"
 import type { JobStatus } from "../domain/JobStatus.ts"
 
 /** As monitoring systems call the exit codes 0 to 3. */
@@ -135,7 +136,7 @@ const judge = (job: DaemonJob, status: JobStatus | undefined, now: number): Judg
     )
   }
   if (status.purge_blocked !== null) add("WARNING", `purge: ${status.purge_blocked}`)
-  if (status.broken_revisions > 0) add("WARNING", `${status.broken_revisions} revisions cannot be read`)
+  if (status.broken_revisions > 0) add("WARNING", `cannot read ${counted(status.broken_revisions, "revision")}`)
   if (status.busy_since !== null && now - millis(status.busy_since) > shortest) {
     add("WARNING", `another process has had the repository for ${span(now - millis(status.busy_since))}`)
   }

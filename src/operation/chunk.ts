@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as ChunkMap from "../domain/ChunkMap.ts"
+import { counted } from "../domain/counted.ts"
 import * as Extent from "../domain/Extent.ts"
 import { Repository } from "../repository/Repository.ts"
 import type { Readable } from "../source/Source.ts"
@@ -80,7 +81,7 @@ export const chunk = Effect.fn("chunk")(function*(options: {
   // a chunk that the base promised may be gone all the same: the source still has it
   const absent = yield* missingIndexes(map)
   if (absent.length > 0) {
-    yield* Effect.logWarning(`${absent.length} chunks of the base are missing; storing them again`)
+    yield* Effect.logWarning(`the base lacks ${counted(absent.length, "chunk")}; storing again what it lacks`)
     yield* read(absent, nothing)
   }
   yield* store.sync([...folders])

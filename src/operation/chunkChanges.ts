@@ -1,15 +1,16 @@
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import * as ChunkMap from "../domain/ChunkMap.ts"
+import { counted } from "../domain/counted.ts"
 import { Repository } from "../repository/Repository.ts"
 import { type Change, type Changes, Source, SourceNotReady } from "../source/Source.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
-import { idsOf } from "./batch.ts"
 import type { ChunkReport } from "./chunk.ts"
 import { merge } from "./merge.ts"
 import { missingIndexes } from "./missing.ts"
 import { Progress } from "./Progress.ts"
+import { storedBlock } from "./storedBlock.ts"
 
 /**
  * Stores what changes make of the image that `base` describes, and gives the map of it; the chunks that were not
@@ -56,13 +57,7 @@ export const chunkChanges = Effect.fn("chunkChanges")(function*(options: {
 
   /** A stored chunk. One that is lost is read anew: changes that are applied once more change nothing. */
   const load = Effect.fnUntraced(function*(of: ChunkMap.ChunkMap, index: number) {
-    const { bad, bytes } = yield* blocks.read({
-      repository: directory,
-      size: of.size,
-      chunkSize,
-      indexes: [index],
-      ids: idsOf(of, [index])
-    })
+    const { bad, bytes } = yield* storedBlock(of, index)
     const [problem] = bad
     if (problem === undefined) return bytes
     yield* Effect.logWarning(`chunk ${problem.id} of the base ${problem.why}; reading its part of the source again`)
@@ -91,7 +86,7 @@ export const chunkChanges = Effect.fn("chunkChanges")(function*(options: {
   // a chunk that the base promised may be gone all the same: the source still has it
   const absent = yield* missingIndexes(map)
   if (absent.length > 0) {
-    yield* Effect.logWarning(`${absent.length} chunks of the base are missing; storing them again`)
+    yield* Effect.logWarning(`the base lacks ${counted(absent.length, "chunk")}; storing again what it lacks`)
     yield* Effect.forEach(absent, (index) =>
       Effect.gen(function*() {
         const id = yield* keep(index, yield* current(index, "a chunk of the base is missing"))

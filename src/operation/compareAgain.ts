@@ -9,6 +9,7 @@ import { forEachBatch, idsOf } from "./batch.ts"
 import { type CompareReport, MAX_EVIDENCE } from "./compare.ts"
 import { merge } from "./merge.ts"
 import { Progress } from "./Progress.ts"
+import { storedBlock } from "./storedBlock.ts"
 
 /**
  * Compares what is stored under a map with a source that gives all of its content once more, and reads every stored
@@ -33,13 +34,7 @@ export const compareAgain = Effect.fn("compareAgain")(function*(source: Again, m
       if (kept !== undefined) return Effect.succeed(kept)
       if (ChunkMap.idAt(second, index) !== ChunkMap.idAt(map, index)) bad.set(index, "could not be compared")
       return Effect.map(
-        blocks.read({
-          repository: directory,
-          size: map.size,
-          chunkSize: map.chunkSize,
-          indexes: [index],
-          ids: idsOf(map, [index])
-        }),
+        storedBlock(map, index),
         ({ bytes }) => bytes
       )
     },

@@ -12,10 +12,10 @@ import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
 import * as Hash from "../store/hash.ts"
-import { idsOf } from "./batch.ts"
 import { type CompareReport, MAX_EVIDENCE } from "./compare.ts"
 import { Progress } from "./Progress.ts"
 import { plan } from "./samplePlan.ts"
+import { storedBlock } from "./storedBlock.ts"
 
 /** How long the samples that must be compared may take. */
 const LIMIT = Duration.hours(2)
@@ -77,14 +77,7 @@ export const compareSamples = Effect.fn("compareSamples")(function*(options: {
 
   const readSource = (index: number) => samples.read(index * map.chunkSize, ChunkMap.chunkLength(map, index))
 
-  const readStored = (index: number) =>
-    blocks.read({
-      repository: directory,
-      size: map.size,
-      chunkSize: map.chunkSize,
-      indexes: [index],
-      ids: idsOf(map, [index])
-    })
+  const readStored = (index: number) => storedBlock(map, index)
 
   /** What is wrong with a chunk, unless it is as it should be. */
   const examine = Effect.fnUntraced(function*(index: number, mayHeal: boolean) {

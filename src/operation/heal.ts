@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ChunkMap from "../domain/ChunkMap.ts"
+import { counted } from "../domain/counted.ts"
 import type { Revision } from "../domain/Revision.ts"
 import * as Trust from "../domain/Trust.ts"
 import type { History } from "../repository/History.ts"
@@ -107,7 +108,7 @@ export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snap
   }
   if (healed.size > 0) {
     yield* store.sync([...folders])
-    yield* Effect.logInfo(`${healed.size} damaged chunks were stored again from the source`)
+    yield* Effect.logInfo(`stored ${counted(healed.size, "damaged chunk")} again from the source`)
   }
   return healed.size
 })

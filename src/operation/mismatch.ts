@@ -1,6 +1,7 @@
 /** What becomes of a backup that found its chunks damaged, or its source different from what was stored. */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import { counted } from "../domain/counted.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import * as Quarantine from "../repository/Quarantine.ts"
 import { Source } from "../source/Source.ts"
@@ -16,8 +17,10 @@ export class VerificationFailed extends Data.TaggedError("VerificationFailed")<{
 }> {
   override get message() {
     const evidence = this.report === undefined ? "" : `; evidence is in report ${this.report} (backy reports show)`
-    return `the backup was not kept: ${this.differences} blocks of ${this.source} differ from what was stored, ` +
-      `the first at byte ${this.first}${evidence}`
+    return `the backup was not kept: ${counted(this.differences, "block")} of ${this.source} ` +
+      `${
+        this.differences === 1 ? "differs" : "differ"
+      } from what was stored, the first at byte ${this.first}${evidence}`
   }
 }
 

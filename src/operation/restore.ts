@@ -3,6 +3,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as ChunkMap from "../domain/ChunkMap.ts"
+import { counted } from "../domain/counted.ts"
 import * as Extent from "../domain/Extent.ts"
 import type { Revision } from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
@@ -51,7 +52,7 @@ export class RestoreIncomplete extends Data.TaggedError("RestoreIncomplete")<{
     const where = first === undefined ? "" : ` (chunk ${first.chunk} ${first.why}, image bytes ${first.offset} to ` +
       `${first.offset + first.length - 1})`
     return this.salvaged
-      ? `revision ${this.revision} was restored except for ${bytes} bytes, which are zeros now`
+      ? `revision ${this.revision} was restored except for ${counted(bytes, "byte")}, now zeros`
       : `revision ${this.revision} cannot be restored whole${where}; --salvage restores all the rest`
   }
 }

@@ -2,6 +2,7 @@ import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ChunkMap from "../domain/ChunkMap.ts"
+import { counted } from "../domain/counted.ts"
 import * as Revision from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { Backend } from "../domain/SourceConfig.ts"
@@ -34,7 +35,7 @@ export interface UpgradeReport {
 export class UpgradeIncomplete extends Data.TaggedError("UpgradeIncomplete")<{ readonly report: UpgradeReport }> {
   override get message() {
     const { failed } = this.report
-    return `${failed.length} revisions were left as they are: ` +
+    return `could not upgrade ${counted(failed.length, "revision")}: ` +
       failed.map(({ reason, revision }) => `${revision} (${reason})`).join(", ")
   }
 }

@@ -19,7 +19,7 @@ export type LockMode = "shared" | "exclusive"
 
 /**
  * Somebody else holds the lock, maybe this very process through another `acquire`. `holder` is what an exclusive holder
- * wrote into the file: process id, host, command, since when.
+ * wrote into the file: its command, process id and host, and since when.
  */
 export class LockHeld extends Data.TaggedError("LockHeld")<{
   readonly path: string
@@ -27,7 +27,7 @@ export class LockHeld extends Data.TaggedError("LockHeld")<{
   readonly holder?: string
 }> {
   override get message(): string {
-    const by = this.holder === undefined ? "another process" : `process ${this.holder}`
+    const by = this.holder === undefined ? "another process" : this.holder
     return `${this.path} is locked by ${by}; wait until it ends, or give it time with --wait`
   }
 }

@@ -8,12 +8,18 @@ import * as Effect from "effect/Effect"
 import * as OS from "node:os"
 import { basename } from "node:path"
 
+/** What the user calls the program of this script: the files that backy is started by have other names. */
+const nameOf = (script: string): string => {
+  const name = basename(script)
+  return /^(start|main)\.m?[jt]s$/.test(name) || name === "" ? "backy" : name
+}
+
 /** Who an exclusive holder says it is. */
 export class LockOwner extends Context.Reference<LockOwner>()("backy/platform/LockOwner", {
   defaultValue: () => ({
     pid: process.pid,
     host: OS.hostname(),
-    command: [basename(process.argv[1] ?? "backy"), ...process.argv.slice(2)].join(" ")
+    command: [nameOf(process.argv[1] ?? ""), ...process.argv.slice(2)].join(" ")
   })
 }) {}
 
@@ -35,12 +41,20 @@ export const holderText: Effect.Effect<string> = Effect.map(
 export interface Holder {
   readonly pid: number
   readonly host: string
+  /** As a user reads it: `backy -b /srv/backy/web01 backup daily, process 4711 on backup1, since 2026-11-23 …`. */
   readonly text: string
 }
 
 /** Reads a holder's text; `undefined` when it is none that backy writes. */
 export const parseHolder = (bytes: Uint8Array): Holder | undefined => {
   const text = printable(new TextDecoder().decode(bytes.subarray(0, MAX_HOLDER)), MAX_HOLDER)
-  const [, pid, host] = /^(\d+) (\S+) .*\S$/.exec(text) ?? []
-  return pid === undefined || host === undefined ? undefined : { pid: Number(pid), host, text }
+  const [, pid, host, rest = ""] = /^(\d+) (\S+) (.*\S)$/.exec(text) ?? []
+  if (pid === undefined || host === undefined) return undefined
+  const [, command, day, time] = /^(.+) (\d{4,}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z$/.exec(rest) ?? []
+  const where = `process ${pid} on ${host}`
+  return {
+    pid: Number(pid),
+    host,
+    text: command === undefined ? `${where}, ${rest}` : `${command}, ${where}, since ${day} ${time} UTC`
+  }
 }

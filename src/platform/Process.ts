@@ -30,6 +30,11 @@ export interface ProcessOptions<E = never> {
   /** Most bytes that `run` takes from standard output. */
   readonly maxOutput?: number
   /**
+   * Lets `stream` use its memory again: a piece is valid only until the one behind its batch is asked for, and must be
+   * copied by who keeps it. Good for much data.
+   */
+  readonly lent?: boolean
+  /**
    * Takes lines that the program writes of how far it is. It gets a pipe for them, whose descriptor is in the
    * environment as BACKY_PROGRESS_FD. Lines beyond 1024 characters are cut.
    */

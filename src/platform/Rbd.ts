@@ -104,7 +104,10 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
   readonly removeSnapshot: (image: ImageName, name: string) => Effect.Effect<void, RbdError>
   /** Whether `DiffRequest.wholeObject` may be asked for at all. */
   readonly hasWholeObject: Effect.Effect<boolean, RbdError>
-  /** The changes; counts only when the stream has ended without failure. */
+  /**
+   * The changes; counts only when the stream has ended without failure. The bytes of a write are valid only until the
+   * batch of events behind its own is asked for.
+   */
   readonly diff: (
     image: ImageName,
     request: DiffRequest

@@ -3,6 +3,7 @@
  * has no checksum, no length and an end mark of one byte, so a stream counts only when `finish` has accepted it **and**
  * the program that wrote it succeeded.
  */
+import * as Chunk from "effect/Chunk"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -228,8 +229,15 @@ export const decode =
   (expected: Range) => <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Event, E | RbdDiffInvalid, R> =>
     Stream.suspend(() => {
       const parser = make(expected)
+      // not piece by piece: each step of a stream costs as much as parsing a few hundred KiB
+      const parse = (pieces: Chunk.Chunk<Uint8Array>): Either.Either<Chunk.Chunk<Event>, RbdDiffInvalid> =>
+        Either.gen(function*() {
+          const events: Array<Event> = []
+          for (const piece of pieces) for (const event of yield* parser.push(piece)) events.push(event)
+          return Chunk.unsafeFromArray(events)
+        })
       return bytes.pipe(
-        Stream.mapConcatEffect(parser.push),
+        Stream.mapChunksEffect(parse),
         Stream.concat(Stream.drain(Stream.fromEffect(Effect.suspend(parser.finish))))
       )
     })

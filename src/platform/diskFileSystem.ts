@@ -198,6 +198,7 @@ const make = (disk: Disk): FileSystem.FileSystem => {
       const { append, open } = openOptions(options?.flag ?? "r", options?.mode)
       return Effect.acquireRelease(
         attempt("open", path, () => disk.open(path, open)),
+        // a finalizer cannot fail; what was written has been synced before by those who care
         (descriptor) => Effect.orDie(attempt("close", path, () => disk.close(descriptor)))
       ).pipe(
         Effect.map((descriptor) => makeFile(disk, descriptor, append, (method, run) => attempt(method, path, run)))

@@ -2,11 +2,9 @@
  * Reads a pipe in batches, so that the cost of a step is paid per mebibyte, not per 64 KiB.
  */
 import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { Readable } from "node:stream"
+import * as PieceQueue from "./pieceQueue.ts"
 
 /** With so many bytes waiting to be consumed, the pipe is not read on. */
 const ENOUGH = 1024 * 1024
@@ -19,51 +17,30 @@ export interface PipeReader<E> {
   readonly fail: (cause: Cause.Cause<E>) => void
 }
 
-/** Begins to read; `onError` says what a broken pipe means. */
-export const readPipe = <E>(readable: Readable, onError: (cause: unknown) => E): PipeReader<E> => {
-  let pieces: Array<Uint8Array> = []
-  let bytes = 0
+/** Lets a queue end as the pipe does; `onError` says what a broken pipe means. */
+export const follow = <E>(
+  readable: Readable,
+  queue: PieceQueue.PieceQueue<E>,
+  onError: (cause: unknown) => E
+): PipeReader<E> => {
   let ended = false
-  let failure: Cause.Cause<E> | undefined
-  let wake = () => {}
-  const fail = (cause: Cause.Cause<E>): void => {
-    failure ??= cause
-    wake()
-  }
-  readable.on("data", (piece: Uint8Array) => {
-    pieces.push(piece)
-    bytes += piece.length
-    if (bytes >= ENOUGH) readable.pause()
-    // Not at once: more pieces may come in this turn of the event loop, and a step of the stream costs as much as all
-    // of them.
-    if (pieces.length === 1) setImmediate(() => wake())
-  })
+  const broken = (cause: unknown): void => queue.fail(Cause.fail(onError(cause)))
   readable.on("end", () => {
     ended = true
-    wake()
+    queue.end()
   })
-  readable.on("error", (cause) => fail(Cause.fail(onError(cause))))
+  readable.on("error", broken)
   // Closed without an end is cut off.
-  readable.on("close", () => ended || fail(Cause.fail(onError(new Error("closed before its end")))))
-  const pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<E>> = Effect.suspend(() => {
-    if (failure !== undefined) return Effect.failCause(Cause.map(failure, Option.some))
-    if (pieces.length > 0) {
-      const batch = Chunk.unsafeFromArray(pieces)
-      pieces = []
-      bytes = 0
-      readable.resume()
-      return Effect.succeed(batch)
-    }
-    if (ended) return Effect.fail(Option.none())
-    return Effect.async<Chunk.Chunk<Uint8Array>, Option.Option<E>>((resume) => {
-      wake = () => {
-        wake = () => {}
-        resume(pull)
-      }
-      return Effect.sync(() => {
-        wake = () => {}
-      })
-    })
+  readable.on("close", () => ended || broken(new Error("closed before its end")))
+  return { stream: queue.stream, fail: queue.fail }
+}
+
+/** Begins to read; `onError` says what a broken pipe means. */
+export const readPipe = <E>(readable: Readable, onError: (cause: unknown) => E): PipeReader<E> => {
+  const queue = PieceQueue.make<E>(0, () => readable.resume())
+  const reader = follow(readable, queue, onError)
+  readable.on("data", (piece: Uint8Array) => {
+    if (queue.push(piece) >= ENOUGH) readable.pause()
   })
-  return { stream: Stream.repeatEffectChunkOption(pull), fail }
+  return reader
 }

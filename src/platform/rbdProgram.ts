@@ -3,7 +3,6 @@
  * taken for an option. `CEPH_CONF` and `CEPH_ARGS` reach the program through the environment.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
-import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,6 +14,7 @@ import { Process, ProcessFailed, succeeded } from "./Process.ts"
 import * as Rbd from "./Rbd.ts"
 import * as RbdDiff from "./RbdDiff.ts"
 import * as Readers from "./rbdReader.ts"
+import { variable } from "./variable.ts"
 
 /** Time limits. With the cluster down `rbd` itself waits for five minutes or for ever. */
 export interface Limits {
@@ -75,7 +75,7 @@ const Snapshots = Schema.parseJson(Schema.Array(Schema.Struct({
 const make = (limits: Limits) =>
   Effect.gen(function*() {
     const process = yield* Process
-    const program = yield* Effect.orDie(Config.withDefault(Config.string("BACKY_RBD"), "rbd"))
+    const program = yield* variable("BACKY_RBD", "rbd")
 
     const run = (operation: string, what: string, args: ReadonlyArray<string>, timeout: Duration.DurationInput) =>
       Effect.flatMap(
@@ -144,7 +144,7 @@ const make = (limits: Limits) =>
           what,
           "-"
         ]
-        const bytes = process.stream(program, args).pipe(
+        const bytes = process.stream(program, args, { lent: true }).pipe(
           Stream.mapError((failed) => rbdError("read", what, failed)),
           Stream.timeoutFail(
             () =>

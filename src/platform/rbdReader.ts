@@ -4,7 +4,6 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Cause from "effect/Cause"
-import * as Config from "effect/Config"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,6 +17,7 @@ import * as Nbd from "./Nbd.ts"
 import { Process, type ProcessFailed } from "./Process.ts"
 import { format, type ImageName, RbdError, type Reader } from "./Rbd.ts"
 import { released } from "./released.ts"
+import { variable } from "./variable.ts"
 
 /** Runs `rbd` with these arguments. */
 type Run = (
@@ -74,8 +74,8 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
     const process = yield* Process
     const files = yield* FileSystem.FileSystem
     const blockFiles = yield* BlockFile
-    const program = yield* Effect.orDie(Config.withDefault(Config.string("BACKY_QEMU_NBD"), "qemu-nbd"))
-    const cephArgs = yield* Effect.orDie(Config.withDefault(Config.string("CEPH_ARGS"), ""))
+    const program = yield* variable("BACKY_QEMU_NBD", "qemu-nbd")
+    const cephArgs = yield* variable("CEPH_ARGS", "")
 
     const kernelCan = Effect.orElseSucceed(Effect.as(files.access(KERNEL, { writable: true }), true), () => false)
 

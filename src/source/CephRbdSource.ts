@@ -2,6 +2,7 @@
  * An RBD image in Ceph: a snapshot for each revision, of which the newest is kept as the start of the next increment.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -162,12 +163,14 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
     const changes = (request: Rbd.DiffRequest, size: number): Stream.Stream<Change, SourceNotReady> =>
       rbd.diff(image, request).pipe(
         Stream.mapError(notReady),
-        Stream.mapConcatEffect((event) => {
-          if (event._tag !== "Header") return Effect.succeed([event])
-          return event.size === size ? Effect.succeed([]) : new SourceNotReady({
-            source,
-            reason: `the diff is of an image of ${event.size} bytes, snapshot ${request.to} has ${size}`
-          })
+        Stream.mapChunksEffect((events) => {
+          const header = Chunk.findFirst(events, (event) => event._tag === "Header")
+          return Option.isSome(header) && header.value.size !== size
+            ? new SourceNotReady({
+              source,
+              reason: `the diff is of an image of ${header.value.size} bytes, snapshot ${request.to} has ${size}`
+            })
+            : Effect.succeed(Chunk.filter(events, (event) => event._tag !== "Header"))
         })
       )
 

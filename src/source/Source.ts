@@ -49,7 +49,8 @@ export interface Changes {
   readonly _tag: "Changes"
   /**
    * The changes since the newest of these revisions that the source can compare with; since an image of zeros when it
-   * can with none. They count only when the stream has ended without failure. In any order; the later one wins.
+   * can with none. They count only when the stream has ended without failure. In any order; the later one wins. The
+   * bytes of a write need only be valid until the next batch is asked for.
    */
   readonly since: (bases: ReadonlyArray<RevisionId>) => Effect.Effect<Difference, SourceNotReady>
   /** How what was stored can be compared with the source. Without a second reading there is no revision. */

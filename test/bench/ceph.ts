@@ -124,6 +124,7 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
       reading: of(({ backup }) => backup.phases["reading"]),
       exporting: of(({ exporting }) => exporting.seconds),
       memory: of(({ backup }) => backup.memory),
+      cpu: of(({ backup }) => backup.cpu),
       diffBytes: of(({ diffBytes }) => diffBytes),
       written: of(({ written }) => written),
       stored: of(({ stored }) => stored)
@@ -145,12 +146,15 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
           "diff",
           "chunks",
           "stored",
+          "processor time",
           "peak memory"
         ],
         rows.map((row) => [
           row.what,
           ...[row.seconds, row.reading, row.exporting].map(Markdown.seconds),
-          ...[row.diffBytes, row.written, row.stored, row.memory].map(Markdown.bytes)
+          ...[row.diffBytes, row.written, row.stored].map(Markdown.bytes),
+          Markdown.seconds(row.cpu),
+          Markdown.bytes(row.memory)
         ])
       ),
       `Export and storing at the same time, of everything: ${Markdown.seconds(together)}. The export alone takes ` +

@@ -72,11 +72,12 @@ describe("status", () => {
     Effect.gen(function*() {
       const { machine, newer, older } = yield* twoRevisions
       const { out } = yield* ok(machine, "status")
-      assert.strictEqual(out.length, 4)
+      assert.strictEqual(out.length, 5)
       assert.match(out[0] ?? "", /^Date \([\w/+-]+\) +Revision +Image +New +Took +Tags +Trust$/)
       assert.match(out[1] ?? "", new RegExp(`^1970-01-0\\d \\d\\d:00:00 .*${older} +12\\.1 KiB .* weekly +trusted$`))
       assert.include(out[2] ?? "", newer)
       assert.match(out[3] ?? "", /^2 revisions, which added \d+ bytes$/)
+      assert.match(out[4] ?? "", /^fully compared with the source at 1970-01-0\d \d\d:00:00$/)
     }))
 
   it.effect("has the keys of the files as JSON, with instants in ISO 8601, the path and the age", () =>
@@ -95,6 +96,7 @@ describe("status", () => {
       assert.strictEqual(second.size, 3 * CHUNK + 100)
       assert.strictEqual(second.path, `${REPOSITORY}/${newer}`)
       assert.strictEqual(second.age, 90)
+      assert.match(second.fully_compared, /^1970-01-0\dT\d\d:00:00/)
       assert.strictEqual(typeof second.stats.duration, "number")
       assert.deepStrictEqual(JSON.parse((yield* ok(makeMachine(), "status", "--json")).out.join("")), [])
     }))
@@ -117,7 +119,7 @@ describe("status", () => {
       const { err, out } = yield* ok(machine, "status")
       assert.strictEqual(err.length, 1)
       assert.include(err[0] ?? "", `warning: ignoring ${REPOSITORY}/${older}.rev: `)
-      assert.strictEqual(out.length, 3)
+      assert.strictEqual(out.length, 4)
       assert.include(out[1] ?? "", newer)
     }))
 
@@ -132,6 +134,53 @@ describe("status", () => {
       assert.match(out[2] ?? "", / - +daily +incomplete$/)
       assert.match(out[3] ?? "", /^1 revision,/)
       assert.strictEqual(JSON.parse((yield* ok(machine, "status", "--json")).out.join("")).length, 1)
+    }))
+})
+
+describe("status of an image that is compared by parts", () => {
+  /** The newest revision says this of its comparison. */
+  const statusWith = (verification: string) =>
+    Effect.gen(function*() {
+      const { machine, newer } = yield* twoRevisions
+      const { out: yaml } = yield* ok(machine, "status", "--yaml", "-r", newer)
+      const [before = ""] = yaml.map((line) => line.slice(2)).join("\n").split("verification:")
+      setFile(
+        machine.disk,
+        `${REPOSITORY}/${newer}.rev`,
+        new TextEncoder().encode(`${before}verification: ${verification}\n`)
+      )
+      const { out } = yield* ok(machine, "status")
+      const json = JSON.parse((yield* ok(machine, "status", "--json")).out.join("\n"))
+      return { last: out.at(-1), json: json.at(-1).fully_compared }
+    })
+
+  it.effect("says since when all of it has been compared", () =>
+    Effect.gen(function*() {
+      const { json, last } = yield* statusWith(
+        "{kind: samples, compared: 4096, of: 12388, cursor: 1, rotation_started: 2026-11-02T00:00:00.000Z, " +
+          "fully_compared: '2026-10-01T02:10:00.000Z'}"
+      )
+      assert.match(
+        last ?? "",
+        /^fully compared with the source since 2026-\d\d-\d\d \d\d:\d\d:00, a part in each backup$/
+      )
+      assert.strictEqual(json, "2026-10-01T02:10:00.000Z")
+    }))
+
+  it.effect("says how far the first round is", () =>
+    Effect.gen(function*() {
+      const { json, last } = yield* statusWith(
+        "{kind: samples, compared: 4096, of: 12388, cursor: 1, rotation_started: '2026-11-02T00:00:00.000Z'}"
+      )
+      assert.match(last ?? "", /^compared with the source since 2026-11-0\d .*: 33 %, a part in each backup$/)
+      assert.isNull(json)
+    }))
+
+  it.effect("says nothing of what it does not know", () =>
+    Effect.gen(function*() {
+      const { json, last } = yield* statusWith("{kind: samples, compared: 4096, of: 12388}")
+      assert.match(last ?? "", /^2 revisions/)
+      assert.isNull(json)
     }))
 })
 

@@ -66,7 +66,7 @@ describe("damage", () => {
       assert.match(salvaged.err[0] ?? "", /^lost: bytes 0 to 4095 \(chunk [0-9a-f]{64} .+\)$/)
       assert.match(
         salvaged.err[1] ?? "",
-        /^backy: revision \w{22} was restored except for 4096 bytes, which are zeros now$/
+        /^backy: revision \w{22} was restored except for 4096 bytes, now zeros$/
       )
     }))
 

@@ -93,7 +93,7 @@ source: {type: ceph-rbd, pool: rbd, image: vm.root, full-always: yes, cow: no}
 
   it("carries settings of ours", () => {
     const text = `${job}schedule: {}
-settings: {workers: 4, compression-level: 3, stall-timeout: 1h, verify-rotation: 30d, nice: 10, ionice: idle,
+settings: {workers: 4, compression-level: 3, stall-timeout: 1h, verify-rotation: 7d, nice: 10, ionice: idle,
   free-space-floor: 10GiB, plugins: [backy-s3]}
 `
     const config = get(repository(text))
@@ -101,7 +101,7 @@ settings: {workers: 4, compression-level: 3, stall-timeout: 1h, verify-rotation:
       workers: 4,
       compressionLevel: 3,
       stallTimeout: Duration.hours(1),
-      verifyRotation: Duration.days(30),
+      verifyRotation: Duration.days(7),
       nice: 10,
       ionice: "idle",
       freeSpaceFloor: { _tag: "Bytes", bytes: 10 * 2 ** 30 },
@@ -111,6 +111,20 @@ settings: {workers: 4, compression-level: 3, stall-timeout: 1h, verify-rotation:
     assert.deepStrictEqual(get(repository(`${job}schedule: {}\nsettings: {free-space-floor: 5%}`)).settings, {
       freeSpaceFloor: { _tag: "Percent", percent: 5 }
     })
+  })
+
+  it("takes a rotation as a number of backups, too", () => {
+    const settings = (value: string) => repository(`${job}schedule: {}\nsettings: {verify-rotation: ${value}}`)
+    assert.deepStrictEqual(get(settings("30")).settings, { verifyRotation: 30 })
+    assert.deepStrictEqual(get(repository(RepositoryConfig.encode(get(settings("12"))))).settings, {
+      verifyRotation: 12
+    })
+    for (const wrong of ["0", "-1", "1.5", "\"30\"", "200000", "often", "[30]"]) {
+      assert.match(
+        lines(settings(wrong)).join("\n"),
+        /verify-rotation: expected a number of backups such as 30, or a time/
+      )
+    }
   })
 
   const keep = (value: string) => lines(repository(`${job}schedule:\n  daily:\n    interval: 1d\n    keep: ${value}\n`))

@@ -6,6 +6,8 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Schedule from "effect/Schedule"
 import * as Due from "../../src/daemon/dueSchedule.ts"
+import * as Job from "../../src/daemon/Job.ts"
+import type { JobRecord } from "../../src/daemon/JobState.ts"
 import type { Schedule as Rules } from "../../src/domain/JobConfig.ts"
 import * as Timetable from "../../src/domain/Timetable.ts"
 
@@ -59,10 +61,24 @@ describe("decide", () => {
     assert.strictEqual(Due.decide(done, after, nextDaily + HOUR)[1].at, nextDaily + DAY)
   })
 
-  it("waits after failures, but never longer than the longest wait, whatever was set on the clock", () => {
+  it("waits after failures", () => {
     const missed = { revisions: [made(NOW - 2 * DAY, "daily", "weekly")] }
     assert.strictEqual(look(job({ ...missed, notBefore: NOW + HOUR }), NOW).at, NOW + HOUR)
-    assert.strictEqual(look(job({ ...missed, notBefore: NOW + 365 * DAY }), NOW).at, NOW + 6 * HOUR)
+  })
+
+  it("never waits longer than so many failures ask for, whatever was set on the clock", () => {
+    const minute = 60_000
+    const bounded = (failures: number, configuredSince: number, notBefore?: number) => {
+      const { configuredSince: since, notBefore: retry } = Job.bounded({ failures, configuredSince, notBefore }, NOW)
+      return [since - NOW, retry === undefined ? undefined : (retry - NOW) / minute]
+    }
+    assert.deepStrictEqual(bounded(3, NOW - DAY, NOW + 7 * minute), [-DAY, 7])
+    assert.deepStrictEqual(bounded(3, NOW + DAY, NOW + 365 * DAY), [0, 8])
+    assert.deepStrictEqual(bounded(20, NOW, NOW + 365 * DAY), [0, 360])
+    assert.deepStrictEqual(bounded(0, NOW, NOW + 365 * DAY), [0, Job.BUSY_MINUTES])
+    assert.deepStrictEqual(bounded(0, NOW + 1), [0, undefined])
+    const record = { failures: 1, configuredSince: NOW, notBefore: NOW + minute }
+    assert.strictEqual(Job.bounded(record, NOW), record)
   })
 
   it("forgets what it owes for tags that the schedule lost", () => {
@@ -79,9 +95,11 @@ describe("decide", () => {
     instants
   ], ([offsets]) => {
     let memory = Due.begin(NOW)
+    let record: JobRecord = { configuredSince: NOW, failures: 3, notBefore: NOW }
     for (const offset of offsets) {
       const now = NOW + offset
-      const [next, found] = Due.decide(job({ notBefore: NOW }), memory, now)
+      record = Job.bounded(record, now)
+      const [next, found] = Due.decide(job({ notBefore: record.notBefore }), memory, now)
       assert.isAtLeast(found.at, now)
       assert.isAtMost(found.at, now + DAY)
       assert.isAbove(found.tags.length, 0)

@@ -58,7 +58,10 @@ describe("a backup", () => {
     child.kill("SIGSTOP")
     try {
       const said = await fails(75, ...shop.args("backup", "daily"))
-      assert.match(said, new RegExp(`\\.backup is locked by .*\\b${child.pid}\\b.* backup .*20\\d\\d-`))
+      assert.match(
+        said,
+        new RegExp(`\\.backup is locked by backy .*backup .*process ${child.pid} on .*, since 20\\d\\d-`)
+      )
       assert.match(await fails(75, ...shop.args("purge")), /locked/)
       assert.match(await fails(75, ...shop.args("forget", "-r", "all")), /locked/)
       assert.strictEqual((await backy(...shop.args("status"))).code, 0)

@@ -60,7 +60,7 @@ describe("a plug-in's source", () => {
     configure(["sh", "-c", script])
     const { code, err } = await run(PROGRAM, ["-b", repository, "backup", "daily"])
     assert.strictEqual(code, 1)
-    assert.match(err, /1 blocks of the output of .* differ from what was stored, the first at byte 12582912/)
+    assert.match(err, /1 block of the output of .* differs from what was stored, the first at byte 12582912/)
     assert.strictEqual(await ok("-b", repository, "find", "-r", "all", "--uuid"), "")
   })
 

@@ -150,7 +150,7 @@ describe("locks", () => {
         yield* TestClock.adjust(Duration.minutes(6))
         const error = yield* Fiber.join(waiting)
         assert.strictEqual(error._tag, "LockHeld")
-        assert.include(error.message, `${REPOSITORY}/.purge is locked by process`)
+        assert.include(error.message, `${REPOSITORY}/.purge is locked by `)
       }).pipe(Effect.scoped)
     ))
 

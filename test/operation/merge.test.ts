@@ -118,14 +118,14 @@ describe("merging changes", () => {
       const map = store.mapOf(new Uint8Array(SIZE))
       const later = yield* Deferred.make<void>()
       function* changes(): Generator<Change> {
-        for (let index = 0; index < MAX_OPEN; index++) {
-          // the first chunk waits for this one
-          if (index === MAX_OPEN - 4) Deferred.unsafeDone(later, Effect.void)
+        for (let index = 0; index < MAX_OPEN + 4; index++) {
+          // the first chunk waits for the last
+          if (index === MAX_OPEN + 3) Deferred.unsafeDone(later, Effect.void)
           yield { _tag: "Write", offset: index * CHUNK, bytes: new Uint8Array(CHUNK).fill(index + 1) }
         }
       }
       yield* store.run(map, changes(), () => Deferred.await(later))
-      for (let index = 0; index < MAX_OPEN; index++) assert.strictEqual(store.contentOf(map, index)[0], index + 1)
+      for (let index = 0; index < MAX_OPEN + 4; index++) assert.strictEqual(store.contentOf(map, index)[0], index + 1)
     }))
 
   it.effect("ends when a chunk cannot be stored, and leaves nobody at work", () =>
@@ -172,5 +172,40 @@ describe("merging changes", () => {
       for (let index = 0; index < MAX_OPEN + 4; index++) {
         assert.deepStrictEqual([...image.subarray(index * CHUNK, index * CHUNK + 3)], [7, 8, 1])
       }
+    }))
+
+  it.effect("takes in the next changes while chunks are being stored", () =>
+    Effect.gen(function*() {
+      const map = ChunkMap.empty(SIZE, CHUNK)
+      const arrived = yield* Deferred.make<void>()
+      const changes = Stream.range(0, MAX_OPEN + 1).pipe(
+        Stream.rechunk(1),
+        Stream.tap((index) => index === MAX_OPEN + 1 ? Deferred.succeed(arrived, undefined) : Effect.void),
+        Stream.map((index): Change => ({ _tag: "Write", offset: index * CHUNK, bytes: Uint8Array.of(1) }))
+      )
+      // who stored one chunk after the other before reading on would wait here for ever
+      const keep = (_: number, content: Uint8Array) => Effect.as(Deferred.await(arrived), portable(content))
+      const load = () => Effect.succeed(new Uint8Array(CHUNK))
+      const touched = yield* merge({ map, changes, known: new Map(), load, keep, parallelism: 2 })
+      assert.strictEqual(touched.size, MAX_OPEN + 2)
+      assert.isFalse(ChunkMap.isHole(map, MAX_OPEN + 1))
+    }))
+
+  it.effect("fails when a chunk cannot be stored, and reads no further", () =>
+    Effect.gen(function*() {
+      const map = ChunkMap.empty(SIZE, CHUNK)
+      let read = 0
+      const changes = Stream.range(0, CHUNKS - 1).pipe(
+        Stream.rechunk(1),
+        Stream.map((index): Change => {
+          read++
+          return { _tag: "Write", offset: index * CHUNK, bytes: Uint8Array.of(1) }
+        })
+      )
+      const keep = () => Effect.fail("no space left")
+      const load = () => Effect.succeed(new Uint8Array(CHUNK))
+      const error = yield* Effect.flip(merge({ map, changes, known: new Map(), load, keep, parallelism: 2 }))
+      assert.strictEqual(error, "no space left")
+      assert.isBelow(read, CHUNKS)
     }))
 })

@@ -90,7 +90,7 @@ inTemporaryDirectory((place) => {
         const named = yield* Effect.flip(Effect.scoped(acquire(path, "exclusive")))
         assert.strictEqual(
           named._tag === "LockHeld" ? named.holder : "",
-          "4711 elsewhere backy backup 2026-01-01T00:00:00Z"
+          "backy backup, process 4711 on elsewhere, since 2026-01-01 00:00:00 UTC"
         )
         const ended = new Promise((resolve) => child.once("close", resolve))
         process.kill(-(child.pid ?? 0), "SIGKILL")

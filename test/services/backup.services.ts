@@ -144,7 +144,7 @@ describe("backy against a real cluster", () => {
     )
     const lied = await Backy.run(repository, ["backup", "daily"], { BACKY_RBD: nothing })
     assert.strictEqual(lied.code, 1, lied.stdout)
-    assert.match(lied.stderr, /1 blocks of rbd\/\S+ differ from what was stored, the first at byte 8388608/)
+    assert.match(lied.stderr, /1 block of rbd\/\S+ differs from what was stored, the first at byte 8388608/)
     const { stdout } = await Backy.done(repository, ["backup", "daily"])
     assert.match(stdout, /0 unchanged/)
     const [first, second] = await Backy.revisions(repository)

@@ -22,6 +22,7 @@ import { IoError } from "../../src/platform/IoError.ts"
 import * as LockHolder from "../../src/platform/LockHolder.ts"
 import { randomNumbers } from "../../src/platform/MemoryChoices.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { breathe } from "../support/breathe.ts"
 import * as Expectation from "../support/Expectation.ts"
 import * as Machine from "../support/Machine.ts"
 import * as Scenarios from "../support/scenarios.ts"
@@ -167,22 +168,27 @@ const shrunk = (run: Run): Run => {
 }
 
 describe("operations that meet on one repository", () => {
-  it(`harm nothing in ${COUNT} interleavings from seed ${FIRST} on, and losers say why`, { timeout: 600_000 }, () => {
-    for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
-      const run = planned(seed)
-      if (meet(run).length === 0) continue
-      const least = shrunk(run)
-      assert.fail([
-        `seed ${seed}: ${least.names.join(", ")} at once:`,
-        ...meet(least).map((what) => `  ${what}`),
-        `replay it with BACKY_SEED=${seed} BACKY_INTERLEAVINGS=1 npm test -- test/simulation/concurrency.test.ts`
-      ].join("\n"))
+  it(
+    `harm nothing in ${COUNT} interleavings from seed ${FIRST} on, and losers say why`,
+    { timeout: 600_000 },
+    async () => {
+      for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
+        await breathe()
+        const run = planned(seed)
+        if (meet(run).length === 0) continue
+        const least = shrunk(run)
+        assert.fail([
+          `seed ${seed}: ${least.names.join(", ")} at once:`,
+          ...meet(least).map((what) => `  ${what}`),
+          `replay it with BACKY_SEED=${seed} BACKY_INTERLEAVINGS=1 npm test -- test/simulation/concurrency.test.ts`
+        ].join("\n"))
+      }
+      assert.isAbove(met.held, 0)
+      assert.isAbove(met.named, 0)
+      process.stdout.write(
+        `interleavings: ${COUNT} from seed ${FIRST} on, ${met.steps} choices of who goes next; ${met.succeeded} ` +
+          `operations succeeded, ${met.held} found a lock held, of which ${met.named} could name the holder\n`
+      )
     }
-    assert.isAbove(met.held, 0)
-    assert.isAbove(met.named, 0)
-    process.stdout.write(
-      `interleavings: ${COUNT} from seed ${FIRST} on, ${met.steps} choices of who goes next; ${met.succeeded} ` +
-        `operations succeeded, ${met.held} found a lock held, of which ${met.named} could name the holder\n`
-    )
-  })
+  )
 })

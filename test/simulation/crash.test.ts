@@ -9,6 +9,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { aftermath } from "../support/aftermath.ts"
+import { breathe } from "../support/breathe.ts"
 import { fairLimit, type Point, pointsOf, type Survivor, survivorsOf } from "../support/crashes.ts"
 import * as Machine from "../support/Machine.ts"
 import * as Scenarios from "../support/scenarios.ts"
@@ -42,19 +43,20 @@ const complain = (title: string, { disk, number, point }: Survivor, found: Reado
   ].join("\n"))
 
 /** Looks at what is left at some points; gives every state that differs for backy, untouched. */
-const explore = (
+const explore = async (
   { before, image, scenario }: Case,
   title: string,
   points: ReadonlyArray<Point>,
   limit: number,
   seen: Set<string>
-): ReadonlyArray<Survivor> => {
+): Promise<ReadonlyArray<Survivor>> => {
   const [, wantedPoint, wantedState] = REPLAY?.startsWith(`${title}/`) === true
     ? REPLAY.slice(title.length).split("/")
     : []
   const different: Array<Survivor> = []
   for (const point of points) {
     if (wantedPoint !== undefined && Number(wantedPoint) !== point.n) continue
+    await breathe()
     const states = survivorsOf(point, limit)
     explored.points++
     for (let next = states.next();; next = states.next()) {
@@ -101,33 +103,37 @@ describe("after a power loss before any call of the disk, nothing is lost and no
     limit = fairLimit(cases.flatMap(({ points }) => points), WANTED / 2)
   })
 
-  const inEach = (title: (scenario: string) => string, run: (one: Case, title: string) => void): void => {
+  const inEach = (title: (scenario: string) => string, run: (one: Case, title: string) => Promise<void>): void => {
     for (const [index, { name }] of Scenarios.scenarios.entries()) {
       const named = title(name)
-      it.skipIf(REPLAY !== undefined && !REPLAY.startsWith(`${named}/`))(`in ${named}`, { timeout: 600_000 }, () => {
-        const one = cases[index]
-        const before = explored.states
-        if (one !== undefined) run(one, named)
-        assert.isAbove(explored.states, before)
-      })
+      it.skipIf(REPLAY !== undefined && !REPLAY.startsWith(`${named}/`))(
+        `in ${named}`,
+        { timeout: 600_000 },
+        async () => {
+          const one = cases[index]
+          const before = explored.states
+          if (one !== undefined) await run(one, named)
+          assert.isAbove(explored.states, before)
+        }
+      )
     }
   }
 
-  inEach((name) => name, (one, title) => {
-    explore(one, title, one.points, limit, new Set())
+  inEach((name) => name, async (one, title) => {
+    await explore(one, title, one.points, limit, new Set())
   })
 
   for (const [follower, operation] of followers) {
-    inEach((name) => `${follower} after kill -9 in ${name}`, (one, title) => {
+    inEach((name) => `${follower} after kill -9 in ${name}`, async (one, title) => {
       const seen = new Set<string>()
       for (const killed of one.points) {
         const { points } = pointsOf(machine, killed.disk, operation, { seed: 2_000_001, start: one.start + HOUR })
-        explore(one, `${title} before call ${killed.n}`, points, SECOND_LIMIT, seen)
+        await explore(one, `${title} before call ${killed.n}`, points, SECOND_LIMIT, seen)
       }
     })
   }
 
-  inEach((name) => `the backup after a power loss in ${name}`, (one, title) => {
+  inEach((name) => `the backup after a power loss in ${name}`, async (one, title) => {
     const seen = new Set<string>()
     const first = new Set<string>()
     for (const point of one.points) {
@@ -135,7 +141,7 @@ describe("after a power loss before any call of the disk, nothing is lost and no
         if (first.has(key)) continue
         first.add(key)
         const { points } = pointsOf(machine, disk, Scenarios.backup, { seed: 3_000_001, start: one.start + HOUR })
-        explore(one, `${title} at ${point.n}.${number}`, points, SECOND_LIMIT, seen)
+        await explore(one, `${title} at ${point.n}.${number}`, points, SECOND_LIMIT, seen)
       }
     }
   })

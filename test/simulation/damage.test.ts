@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Exit from "effect/Exit"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { breathe } from "../support/breathe.ts"
 import * as Machine from "../support/Machine.ts"
 import * as Scenarios from "../support/scenarios.ts"
 import { START } from "../support/Simulation.ts"
@@ -70,12 +71,13 @@ describe("metadata of one revision that is damaged costs at most this revision",
   ) {
     const whole = memory.bytesAt(path)
 
-    it(`when ${kind} is cut at any length`, { timeout: 600_000 }, () => {
+    it(`when ${kind} is cut at any length`, { timeout: 600_000 }, async () => {
       // every length near the ends and the line breaks, where it may still look like a whole one
       const lengths = Array.from(whole.keys()).filter((at) =>
         at < 8 || at > whole.length - 8 || whole[at] === 10 || whole[at - 1] === 10 || at % 16 === 0
       )
       for (const length of lengths) {
+        await breathe()
         const disk = memory.clone()
         disk.plantFile(path, whole.subarray(0, length), 0o440)
         const is = Survey.take(disk).complete.get(victim)
@@ -131,8 +133,9 @@ describe("a chunk that is damaged", () => {
     nextIsWhole(disk, what)
   }
 
-  it("in any one bit is found by verify and healed by a backup", { timeout: 600_000 }, () => {
+  it("in any one bit is found by verify and healed by a backup", { timeout: 600_000 }, async () => {
     for (let bit = 0; bit < whole.length * 8; bit++) {
+      await breathe()
       const flipped = Uint8Array.from(whole)
       flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))
       isFoundAndHealed(flipped, `bit ${bit}`)
@@ -140,8 +143,9 @@ describe("a chunk that is damaged", () => {
     assert.isAbove(whole.length, 8)
   })
 
-  it("by being cut at any length, lengthened, or swapped is found and healed, too", { timeout: 600_000 }, () => {
+  it("by being cut at any length, lengthened, or swapped is found and healed, too", { timeout: 600_000 }, async () => {
     for (let length = 0; length < whole.length; length++) {
+      await breathe()
       isFoundAndHealed(whole.subarray(0, length), `cut to ${length}`)
     }
     isFoundAndHealed(Uint8Array.from([...whole, 0]), "one byte more")

@@ -10,6 +10,7 @@ import { errnoError } from "../../src/platform/errno.ts"
 
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import { aftermath, damage, type Known } from "../support/aftermath.ts"
+import { breathe } from "../support/breathe.ts"
 import { keyOf } from "../support/crashes.ts"
 import * as FaultyDisk from "../support/FaultyDisk.ts"
 import * as Machine from "../support/Machine.ts"
@@ -137,7 +138,7 @@ const isWanted = (scenario: string, fault: string, at: number): boolean =>
 
 describe("whatever call of the disk fails, nothing is harmed and no failure looks like success", () => {
   for (const scenario of Scenarios.scenarios) {
-    it(`in ${scenario.name}`, { timeout: 600_000 }, () => {
+    it(`in ${scenario.name}`, { timeout: 600_000 }, async () => {
       const { image, memory, options } = Scenarios.prepare(machine, scenario)
       const known = { image, before: Survey.take(memory) }
       const seen = new Set<string>()
@@ -148,6 +149,7 @@ describe("whatever call of the disk fails, nothing is harmed and no failure look
       for (const fault of faults) {
         for (let at = 1; at <= whole.operations; at++) {
           if (!isWanted(scenario.name, fault.name, at)) continue
+          await breathe()
           const disk = memory.clone()
           const injected = inject(disk, fault, at)
           const ended = machine.run(disk, scenario.operation, options)
@@ -187,10 +189,11 @@ describe("whatever call of the disk fails, nothing is harmed and no failure look
 
 describe("a disk that transfers a few bytes at a time", () => {
   for (const scenario of Scenarios.scenarios) {
-    it(`changes nothing in ${scenario.name}`, () => {
+    it(`changes nothing in ${scenario.name}`, async () => {
       const { image, memory, options } = Scenarios.prepare(machine, scenario)
       const known = { image, before: Survey.take(memory) }
       for (const limit of [1, 7, 511]) {
+        await breathe()
         const disk = memory.clone()
         const faulty = FaultyDisk.make(disk.disk, [{ call: ["read", "write"], limit }])
         const exit = machine.run(faulty, scenario.operation, options)
@@ -217,13 +220,14 @@ describe("a write of which nothing is taken", () => {
 
 describe("a disk that becomes full", () => {
   for (const scenario of Scenarios.scenarios) {
-    it(`at any call harms nothing in ${scenario.name}`, { timeout: 600_000 }, () => {
+    it(`at any call harms nothing in ${scenario.name}`, { timeout: 600_000 }, async () => {
       const { image, memory, options } = Scenarios.prepare(machine, scenario)
       const known = { image, before: Survey.take(memory) }
       const total = memory.clone()
       machine.run(total, scenario.operation, options)
       const seen = new Set<string>()
       for (let at = 1; at <= total.operations; at++) {
+        await breathe()
         const disk = memory.clone()
         disk.onOperation = (n) => {
           if (n === at) disk.capacity = disk.used

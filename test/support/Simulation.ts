@@ -12,6 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
+import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { Scheduler } from "effect/Scheduler"
 import { randomNumbers } from "../../src/platform/MemoryChoices.ts"
 
@@ -45,6 +47,9 @@ export interface Simulation {
   /** Runs one effect to its end. What is stuck dies. */
   readonly run: <A, E>(effect: Effect.Effect<A, E>) => Exit.Exit<A, E>
 }
+
+/** Nobody asks how many fibers there are, and counting them takes longer than what they do. */
+const runFork = Runtime.runFork(Runtime.disableRuntimeFlag(Runtime.defaultRuntime, RuntimeFlags.RuntimeMetrics))
 
 interface Sleeper {
   /** On a clock that nobody sets. */
@@ -171,7 +176,7 @@ export const make = (options: Options): Simulation => {
   const random = Random.make(`simulation ${options.seed}`)
 
   const fork = <A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> =>
-    Effect.runFork(
+    runFork(
       effect.pipe(Effect.withClock(clock), Effect.withRandom(random), Effect.withTracerEnabled(false)),
       { scheduler, immediate: false }
     )

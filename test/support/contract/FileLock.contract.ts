@@ -77,9 +77,9 @@ export const fileLockContract = (name: string, make: () => FileLockFixture): voi
         assert.instanceOf(held, LockHeld)
         assert.strictEqual(
           held._tag === "LockHeld" ? held.holder : "",
-          `${process.pid} host backy -b vm1 backup [31m daily 1970-01-01T00:00:00.000Z`
+          `backy -b vm1 backup [31m daily, process ${process.pid} on host, since 1970-01-01 00:00:00 UTC`
         )
-        assert.include(held.message, `${path} is locked by process ${process.pid} host backy`)
+        assert.include(held.message, `${path} is locked by backy -b vm1 backup`)
         yield* first
         yield* acquire(path, "shared")
         const again = yield* Effect.flip(Effect.scoped(acquire(path, "exclusive")))
