@@ -4,7 +4,7 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { fstatSync, writeSync } from "node:fs"
-import { availableParallelism } from "node:os"
+import { availableParallelism, hostname } from "node:os"
 import type { Globals, Services } from "./cli/Cli.ts"
 import * as Progress from "./cli/progress.ts"
 import type { Screen } from "./cli/Screen.ts"
@@ -16,6 +16,7 @@ import { Daemon } from "./operation/Daemon.ts"
 import type { BlockFile as BlockFileTag } from "./platform/BlockFile.ts"
 import { Connector } from "./platform/Consul.ts"
 import type { IoError } from "./platform/IoError.ts"
+import { LockOwner } from "./platform/LockHolder.ts"
 import * as BlockFile from "./platform/nodeBlockFile.ts"
 import * as FileLock from "./platform/nodeFileLock.ts"
 import * as FreeSpace from "./platform/nodeFreeSpace.ts"
@@ -112,6 +113,13 @@ const consul = Layer.succeed(Connector, {
     Effect.flatMap(Effect.promise(() => import("./platform/consulClient.ts")), ({ connect }) => connect(token))
 })
 
+/** As whom people know this process: the file that Node runs has another name. */
+const owner = Layer.succeed(LockOwner, {
+  pid: process.pid,
+  host: hostname(),
+  command: ["backy", ...process.argv.slice(2)].join(" ")
+})
+
 /** backy over the real system, for one command. */
 export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Services, IoError> => {
   const { directory, log, verbose } = globals
@@ -131,6 +139,7 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     store,
     daemon,
     FileLock.layer,
+    owner,
     FreeSpace.layer,
     Reflink.layer,
     programs,

@@ -65,8 +65,16 @@ const bash = (places: ReadonlyArray<Place>, root: Grammar): ReadonlyArray<string
   ]
 }
 
+const quote = (text: string) => `'${text.replaceAll(/['\\]/g, "\\$&")}'`
+
+/** An option as fish wants it told, with what is offered for its value. */
+const form = (word: string, { name, takesValue }: { readonly name: string; readonly takesValue: boolean }): string => {
+  const words = name === "--revision" ? "(__backy_revisions)" : values[name]
+  return (word.startsWith("--") ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`) + (takesValue ? " -r" : "") +
+    (words === undefined ? "" : ` -f -a ${quote(words)}`)
+}
+
 const fish = (places: ReadonlyArray<Place>, root: Grammar): ReadonlyArray<string> => {
-  const quote = (text: string) => `'${text.replaceAll(/['\\]/g, "\\$&")}'`
   return [
     "function __backy_at",
     "    set -l path backy",
@@ -85,19 +93,28 @@ const fish = (places: ReadonlyArray<Place>, root: Grammar): ReadonlyArray<string
     ),
     "        end",
     "    end",
-    "    test \"$path\" = \"$argv[1]\"",
+    // a value of an option is no place for a command
+    "    test \"$path\" = \"$argv[1]\" -a \\( -z \"$value\" -o \"$argv[2]\" = options \\)",
     "end",
+    "function __backy_revisions",
+    "    set -l where",
+    "    set -l words (commandline -opc)",
+    "    for at in (seq 2 (count $words))",
+    "        contains -- $words[$at] -b --directory; and set where -b $words[(math $at + 1)]",
+    "    end",
+    "    string split ' ' 'latest first all clean'",
+    "    backy $where find -r all --uuid 2>/dev/null",
+    "end",
+    ...[...root.options, ...root.builtIn].map(([word, option]) => `complete -c backy ${form(word, option)}`),
     ...places.flatMap(({ grammar, path }) => {
-      const condition = `complete -c backy -n ${quote(`__backy_at ${quote(path)}`)}`
+      const at = (what: string) => `complete -c backy -n ${quote(`__backy_at ${quote(path)}${what}`)}`
       return [
         ...[...grammar.commands].map(([name, inner]) =>
-          `${condition} -f -a ${name} -d ${quote(inner.describe().summary)}`
+          `${at("")} -f -a ${name} -d ${quote(inner.describe().summary)}`
         ),
-        ...[...grammar.options].map(([word, { name, takesValue }]) => {
-          const form = word.startsWith("--") ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`
-          const offered = name === "--revision" ? " -f -a 'latest first all clean'" : ""
-          return `${condition} ${form}${takesValue ? " -r" : ""}${offered}`
-        })
+        ...path === "backy"
+          ? []
+          : [...grammar.options].map(([word, option]) => `${at(" options")} ${form(word, option)}`)
       ]
     })
   ]
@@ -113,6 +130,12 @@ export const script = (shell: (typeof shells)[number], root: Grammar): string =>
       return fish(places, root).join("\n")
     case "zsh":
       // zsh runs completions that were written for bash
-      return ["#compdef backy", "autoload -U +X bashcompinit && bashcompinit", ...bash(places, root)].join("\n")
+      return [
+        "#compdef backy",
+        "autoload -U +X bashcompinit && bashcompinit",
+        ...bash(places, root),
+        // from a directory of fpath this very text is the first completion, and has to answer
+        "[[ $funcstack[1] == _backy ]] && _bash_complete -o default -F _backy || true"
+      ].join("\n")
   }
 }

@@ -53,9 +53,10 @@ export const purge = Effect.fn("purge")(function*(options: {
   const repository = yield* Repository
   if (!options.dryRun) yield* locks.forPurge(options.wait)
   const history = yield* repository.history
+  // first, so that what an interrupted upgrade has made is not taken for needed
+  if (!options.dryRun) yield* settle(history)
   const { orphans, references } = yield* mark(history)
   const metadata = yield* metadataLeftovers
-  if (!options.dryRun) yield* settle(history)
   // what made revisions vanish must be durable before what they named goes
   if (!options.dryRun) yield* Durable.syncDirectory(repository.directory)
   const swept = yield* sweep(references, options.dryRun)

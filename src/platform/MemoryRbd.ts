@@ -15,6 +15,9 @@ interface Snapshot extends Rbd.SnapshotInfo {
 type Fail = (code: string, detail: string) => Effect.Effect<never, Rbd.RbdError>
 
 interface Image {
+  /** The id of the last snapshot before it was flattened. */
+  flattenedAt?: number
+  readonly id: string
   content: Uint8Array
   snapshots: Array<Snapshot>
 }
@@ -30,7 +33,15 @@ export interface MemoryRbd {
   readonly setProtected: (image: string, name: string, isProtected: boolean) => void
   /** A new image with the content of a snapshot, which is protected from then on. */
   readonly clone: (image: string, name: string, child: string) => void
+  /** Lets a clone stand alone. */
+  readonly flatten: (image: string) => void
   readonly remove: (image: string) => void
+  /** Takes its name away; only its id finds it now. */
+  readonly trash: (image: string) => void
+  readonly rename: (image: string, next: string) => void
+  readonly removeSnapshot: (image: string, name: string) => void
+  /** The names of the snapshots of all images, also of those in the trash. */
+  readonly allSnapshotNames: () => ReadonlyArray<string>
   /** What is there now, or was at a snapshot; undefined when it is not there. */
   readonly content: (image: string, name?: string) => Uint8Array | undefined
   readonly snapshotNames: (image: string) => ReadonlyArray<string>
@@ -41,8 +52,12 @@ export interface MemoryRbd {
 /** Images with objects of `objectSize` bytes. */
 export const make = (objectSize: number): MemoryRbd => {
   const images = new Map<string, Image>()
+  const trash = new Set<Image>()
   const opened = new Set<string>()
   let lastId = 0
+  let lastImage = 0
+
+  const newImage = (content: Uint8Array): Image => ({ id: `1${++lastImage}`, content, snapshots: [] })
 
   const existing = (name: string): Image => {
     const image = images.get(name)
@@ -59,6 +74,14 @@ export const make = (objectSize: number): MemoryRbd => {
   const takeSnapshot = (image: Image, name: string) => {
     const content = Uint8Array.from(image.content)
     image.snapshots.push({ id: ++lastId, name, size: content.length, isProtected: false, content })
+  }
+
+  const removeFrom = (image: Image, name: string, fail: Fail) => {
+    const found = image.snapshots.find((one) => one.name === name)
+    if (found === undefined) return fail("ENOENT", "failed to remove snapshot")
+    if (found.isProtected) return fail("EBUSY", `snapshot '${name}' is protected from removal.`)
+    image.snapshots = image.snapshots.filter((one) => one !== found)
+    return Effect.void
   }
 
   /** Runs on an image as `rbd` would: names checked, ENOENT when there is none. */
@@ -81,7 +104,7 @@ export const make = (objectSize: number): MemoryRbd => {
     )
 
   const rbd = Rbd.Rbd.of({
-    info: (name) => on("look at", name, ({ content }) => ({ size: content.length, indexInvalid: false })),
+    info: (name) => on("look at", name, ({ content, id }) => ({ id, size: content.length, indexInvalid: false })),
     snapshots: (name) =>
       on("list the snapshots of", name, ({ snapshots }) => snapshots.map(({ content: _, ...info }) => info)),
     createSnapshot: (name, snapshot) =>
@@ -90,13 +113,18 @@ export const make = (objectSize: number): MemoryRbd => {
           ? fail("EEXIST", "failed to create snapshot")
           : takeSnapshot(image, snapshot), snapshot),
     removeSnapshot: (name, snapshot) =>
-      on("remove snapshot", name, (image, fail) => {
-        const found = image.snapshots.find((one) => one.name === snapshot)
-        if (found === undefined) return fail("ENOENT", "failed to remove snapshot")
-        if (found.isProtected) return fail("EBUSY", `snapshot '${snapshot}' is protected from removal.`)
-        image.snapshots = image.snapshots.filter((one) => one !== found)
-        return
-      }, snapshot),
+      on("remove snapshot", name, (image, fail) => removeFrom(image, snapshot, fail), snapshot),
+    removeSnapshotById: (pool, id, snapshot) =>
+      Effect.zipRight(
+        Rbd.checkNames("remove snapshot", { pool, image: id }, snapshot),
+        Effect.suspend(() => {
+          const fail: Fail = (code, detail) =>
+            new Rbd.RbdError({ operation: "remove snapshot", what: `${pool}/${id}@${snapshot}`, code, detail })
+          const named = [...images].filter(([name]) => name.startsWith(`${pool}/`)).map(([_, image]) => image)
+          const image = [...named, ...trash].find((one) => one.id === id)
+          return image === undefined ? fail("ENOENT", "error opening image") : removeFrom(image, snapshot, fail)
+        })
+      ),
     hasWholeObject: Effect.succeed(true),
     diff: (name, request) =>
       Stream.unwrap(Effect.zipRight(
@@ -114,7 +142,12 @@ export const make = (objectSize: number): MemoryRbd => {
             size: to.size
           }
           const between = image.snapshots.filter(({ id }) => from !== undefined && from.id < id && id < to.id)
-          const bytes = RbdDiff.encode([header, ...changes(from, to, between, objectSize, request.wholeObject)])
+          const at = image.flattenedAt ?? -1
+          const isFlattened = from !== undefined && from.id <= at && at < to.id
+          const bytes = RbdDiff.encode([
+            header,
+            ...changes(from, to, between, objectSize, request.wholeObject, isFlattened)
+          ])
           return Stream.fromIterable(bytes).pipe(RbdDiff.decode({ from: request.from, to: request.to }))
         }, request.to)
       )),
@@ -147,7 +180,7 @@ export const make = (objectSize: number): MemoryRbd => {
         if (images.has(what)) {
           return yield* new Rbd.RbdError({ operation: "make", what, code: "EEXIST", detail: "image creation failed" })
         }
-        const image: Image = { content: new Uint8Array(0), snapshots: [] }
+        const image = newImage(new Uint8Array(0))
         images.set(what, image)
         const pieces: Array<Uint8Array> = []
         yield* Stream.runForEach(stream, (piece) => Effect.sync(() => void pieces.push(Uint8Array.from(piece))))
@@ -175,7 +208,7 @@ export const make = (objectSize: number): MemoryRbd => {
   return {
     rbd,
     opened,
-    create: (name, size) => void images.set(name, { content: new Uint8Array(size), snapshots: [] }),
+    create: (name, size) => void images.set(name, newImage(new Uint8Array(size))),
     write: (name, offset, bytes) => existing(name).content.set(bytes, offset),
     resize: (name, size) => {
       const image = existing(name)
@@ -189,9 +222,26 @@ export const make = (objectSize: number): MemoryRbd => {
       const found = existing(name).snapshots.find((one) => one.name === snapshot)
       if (found === undefined) throw new Error(`there is no snapshot ${name}@${snapshot}`)
       found.isProtected = true
-      images.set(child, { content: Uint8Array.from(found.content), snapshots: [] })
+      images.set(child, newImage(Uint8Array.from(found.content)))
+    },
+    flatten: (name) => {
+      existing(name).flattenedAt = lastId
     },
     remove: (name) => void images.delete(name),
+    trash: (name) => {
+      trash.add(existing(name))
+      images.delete(name)
+    },
+    rename: (name, next) => {
+      images.set(next, existing(name))
+      images.delete(name)
+    },
+    removeSnapshot: (name, snapshot) => {
+      const image = existing(name)
+      image.snapshots = image.snapshots.filter((one) => one.name !== snapshot)
+    },
+    allSnapshotNames: () =>
+      [...images.values(), ...trash].flatMap(({ snapshots }) => snapshots.map(({ name }) => name)),
     content: (name, snapshot) => {
       const image = images.get(name)
       return snapshot === undefined ? image?.content : image?.snapshots.find((one) => one.name === snapshot)?.content
@@ -208,7 +258,8 @@ function* changes(
   to: Snapshot,
   between: ReadonlyArray<Snapshot>,
   objectSize: number,
-  wholeObject: boolean
+  wholeObject: boolean,
+  flattened: boolean
 ): Generator<RbdDiff.Event> {
   const lowest = Math.min(...between.map(({ size }) => size))
   for (let start = 0; start < to.size; start += objectSize) {
@@ -220,7 +271,9 @@ function* changes(
     let last = after.length - 1
     while (first <= last && !differs(first)) first++
     while (first <= last && !differs(last)) last--
-    if (first > last) continue
+    // its index takes what was copied for what was changed
+    const isCopied = wholeObject && flattened && !isZero(after)
+    if (first > last && !isCopied) continue
     // the defect: its index has forgotten objects that a snapshot in between did not have
     if (wholeObject && start >= lowest && isZero(after)) continue
     if (wholeObject) {

@@ -62,6 +62,8 @@ export const checkNames = (
 
 /** An image as it is now. */
 export interface ImageInfo {
+  /** Stays the same when the image is renamed or moved to the trash; empty for images of the old format. */
+  readonly id: string
   /** Bytes. */
   readonly size: number
   /** Whether Ceph itself says that its index of changed objects cannot be relied on. */
@@ -102,6 +104,8 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
   readonly createSnapshot: (image: ImageName, name: string) => Effect.Effect<void, RbdError>
   /** EBUSY: it is protected or in use. ENOENT: there is none. */
   readonly removeSnapshot: (image: ImageName, name: string) => Effect.Effect<void, RbdError>
+  /** The same for an image by its id, whatever its name is now, also in the trash. ENOENT: no such image or snapshot. */
+  readonly removeSnapshotById: (pool: string, id: string, name: string) => Effect.Effect<void, RbdError>
   /** Whether `DiffRequest.wholeObject` may be asked for at all. */
   readonly hasWholeObject: Effect.Effect<boolean, RbdError>
   /**

@@ -61,6 +61,7 @@ const rbdError = (operation: string, what: string, failed: ProcessFailed): Rbd.R
 const Truth = Schema.Union(Schema.Boolean, Schema.transformLiterals(["true", true], ["false", false]))
 
 const Info = Schema.parseJson(Schema.Struct({
+  id: Schema.optionalWith(Schema.String, { default: () => "" }),
   size: Schema.NonNegativeInt,
   flags: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] })
 }))
@@ -111,7 +112,7 @@ const make = (limits: Limits) =>
     const info = (image: Rbd.ImageName) =>
       on("look at", ["info", "--format", "json"], image, undefined, limits.short).pipe(
         Effect.flatMap(decoded(Info, "look at", Rbd.format(image))),
-        Effect.map(({ flags, size }): Rbd.ImageInfo => ({ size, indexInvalid: flags.length > 0 }))
+        Effect.map(({ flags, id, size }): Rbd.ImageInfo => ({ id, size, indexInvalid: flags.length > 0 }))
       )
 
     const readers = yield* Readers.make(run, limits.short)
@@ -130,6 +131,13 @@ const make = (limits: Limits) =>
         Effect.asVoid(on("make snapshot", ["snap", "create", "--no-progress"], image, name, limits.long)),
       removeSnapshot: (image, name) =>
         Effect.asVoid(on("remove snapshot", ["snap", "rm", "--no-progress"], image, name, limits.long)),
+      removeSnapshotById: (pool, id, name) =>
+        Effect.gen(function*() {
+          yield* Rbd.checkNames("remove snapshot", { pool, image: id }, name)
+          const what = `${name} of the image with id ${id} in pool ${pool}`
+          const args = ["snap", "rm", "--no-progress", "--pool", pool, "--image-id", id, "--snap", name]
+          yield* run("remove snapshot", what, args, limits.long)
+        }),
       hasWholeObject: Effect.map(
         run("ask for the options of", "rbd export-diff", ["help", "export-diff"], limits.short),
         (help) => help.includes("--whole-object")

@@ -5,12 +5,14 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import * as Rbd from "../platform/Rbd.ts"
+import type * as RbdDiff from "../platform/RbdDiff.ts"
 import { released } from "../platform/released.ts"
 import * as Notes from "./snapshotNotes.ts"
 import { type Change, type Changes, type Snapshot, type SnapshotRequest, Source, SourceNotReady } from "./Source.ts"
@@ -67,22 +69,56 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
       yield* refined(rbd.checkReadable(image))
     })
 
+    /** A snapshot that is not found: it is gone, or its image has no longer the name that it had. */
+    const removeElsewhere = (id: string, name: string, error: Rbd.RbdError) =>
+      Effect.gen(function*() {
+        const found = yield* Effect.either(rbd.info(image))
+        if (Either.isRight(found) && (found.right.id === id || id === "")) return
+        if (id === "") return yield* error
+        yield* rbd.removeSnapshotById(image.pool, id, name).pipe(
+          Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void)
+        )
+      })
+
     /** Removes snapshots of ours, as many as can be: one that is protected or busy does not stop the others. */
-    const removeAll = (directory: string, names: Iterable<string>) =>
+    const removeAll = (directory: string, id: string, names: Iterable<string>) =>
       Effect.forEach(names, (name) =>
         rbd.removeSnapshot(image, name).pipe(
-          Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void),
+          Effect.catchIf(({ code }) => code === "ENOENT", (error) => removeElsewhere(id, name, error)),
           Effect.zipRight(Notes.remove(directory, Rbd.format(image, name))),
           Effect.catchAll((error) => Effect.logWarning(`left snapshot ${Rbd.format(image, name)}: ${error.message}`))
         ), { discard: true })
 
     /** After a revision was published: only its own snapshot is still of use, and notes only of what there is. */
-    const settle = (directory: string, ours: ReadonlySet<string>, kept: string | undefined) =>
+    const settle = (directory: string, id: string, ours: ReadonlySet<string>, kept: string | undefined) =>
       Effect.gen(function*() {
         const present = new Set((yield* rbd.snapshots(image)).map(({ name }) => name))
-        yield* removeAll(directory, [...present].filter((name) => ours.has(name) && name !== kept))
+        yield* removeAll(directory, id, [...present].filter((name) => ours.has(name) && name !== kept))
         for (const name of ours) if (!present.has(name)) yield* Notes.remove(directory, Rbd.format(image, name))
       }).pipe(Effect.catchAll((error) => Effect.logWarning(`older snapshots are left: ${error.message}`)))
+
+    /** Somebody renames, replaces or deletes what is being read: said as such, since what Ceph then says helps nobody. */
+    const disturbed = Effect.fnUntraced(function*(id: string, names: ReadonlyArray<string>) {
+      const found = yield* Effect.either(rbd.info(image))
+      if (Either.isLeft(found)) {
+        if (found.left.code !== "ENOENT") return undefined
+        return "the image was renamed, moved to the trash or deleted while it was backed up"
+      }
+      if (found.right.id !== id) return "the image was replaced by another one while it was backed up"
+      const present = yield* Effect.option(rbd.snapshots(image))
+      if (Option.isNone(present)) return undefined
+      const lost = names.find((name) => !present.value.some((one) => one.name === name))
+      return lost === undefined ? undefined : `somebody removed its snapshot ${lost} while it was backed up`
+    })
+
+    /** Errors of a snapshot that has been taken. */
+    const explained = (id: string, names: ReadonlyArray<string>) => (error: Rbd.RbdError | RbdDiff.RbdDiffInvalid) =>
+      error._tag === "RbdError" && error.code === "ETIMEDOUT"
+        ? Effect.fail(notReady(error))
+        : Effect.flatMap(
+          disturbed(id, names),
+          (reason) => reason === undefined ? notReady(error) : new SourceNotReady({ source, reason })
+        )
 
     const snapshot = Effect.fnUntraced(function*(request: SnapshotRequest) {
       const { directory } = request
@@ -94,12 +130,14 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
       ])
       const isOurs = (one: string) => ours.has(one)
       yield* rbd.closeStale(image, isOurs)
+      const { id } = yield* refined(rbd.info(image))
 
       // of runs that never became a revision
       const ofRevisions = new Set(request.complete.map(nameOf))
       const before = yield* refined(rbd.snapshots(image))
       yield* removeAll(
         directory,
+        id,
         before.map((one) => one.name).filter((one) => isOurs(one) && !ofRevisions.has(one))
       )
       let isPublished = false
@@ -108,8 +146,8 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
       yield* Effect.addFinalizer(() =>
         provided(released(
           isPublished
-            ? settle(directory, new Set([...ours, name]), keepsNone ? undefined : name)
-            : Effect.asVoid(Effect.timeoutOption(removeAll(directory, [name]), TIDY_LIMIT))
+            ? settle(directory, id, new Set([...ours, name]), keepsNone ? undefined : name)
+            : Effect.asVoid(Effect.timeoutOption(removeAll(directory, id, [name]), TIDY_LIMIT))
         ))
       )
       yield* Effect.mapError(Notes.add(directory, Rbd.format(image, name)), notReady)
@@ -122,13 +160,14 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
       }
 
       const scope = yield* Effect.scope
-      const reader = yield* Effect.cached(Scope.extend(refined(rbd.open(image, name)), scope))
+      const told = <A, R>(effect: Effect.Effect<A, Rbd.RbdError, R>) => Effect.catchAll(effect, explained(id, [name]))
+      const reader = yield* Effect.cached(Scope.extend(told(rbd.open(image, name)), scope))
       const content: Changes = {
         _tag: "Changes",
-        since: (bases) => provided(since(to, keepsNone ? [] : bases)),
+        since: (bases) => provided(since(id, to, keepsNone ? [] : bases)),
         second: {
           _tag: "Samples",
-          read: (offset, length) => Effect.flatMap(reader, ({ read }) => refined(read(offset, length))),
+          read: (offset, length) => Effect.flatMap(reader, ({ read }) => told(read(offset, length))),
           older: (revision) =>
             Effect.map(
               Effect.option(rbd.open(image, nameOf(revision))),
@@ -147,7 +186,7 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
     }, (effect) => effect.pipe(provided))
 
     /** From the newest base whose snapshot there still is. */
-    const since = Effect.fnUntraced(function*(to: Rbd.SnapshotInfo, bases: ReadonlyArray<RevisionId>) {
+    const since = Effect.fnUntraced(function*(id: string, to: Rbd.SnapshotInfo, bases: ReadonlyArray<RevisionId>) {
       const all = yield* refined(rbd.snapshots(image))
       for (const base of bases) {
         const from = all.find((one) => one.name === nameOf(base) && one.id < to.id)
@@ -155,14 +194,20 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
         const wholeObject = mayAskWholeObjects(all, from, to) &&
           !(yield* refined(rbd.info(image))).indexInvalid &&
           (yield* refined(rbd.hasWholeObject))
-        return { base, changes: changes({ from: from.name, to: to.name, wholeObject }, to.size) }
+        return { base, changes: changes(id, { from: from.name, to: to.name, wholeObject }, to.size) }
       }
-      return { base: undefined, changes: changes({ from: undefined, to: to.name, wholeObject: false }, to.size) }
+      return { base: undefined, changes: changes(id, { from: undefined, to: to.name, wholeObject: false }, to.size) }
     })
 
-    const changes = (request: Rbd.DiffRequest, size: number): Stream.Stream<Change, SourceNotReady> =>
-      rbd.diff(image, request).pipe(
-        Stream.mapError(notReady),
+    const changes = (id: string, request: Rbd.DiffRequest, size: number): Stream.Stream<Change, SourceNotReady> => {
+      const names = [request.to, ...request.from === undefined ? [] : [request.from]]
+      // a snapshot that is removed while the diff is made lets Ceph leave out changes, in silence
+      const undisturbed = Effect.flatMap(
+        disturbed(id, names),
+        (reason) => reason === undefined ? Effect.void : new SourceNotReady({ source, reason })
+      )
+      return rbd.diff(image, request).pipe(
+        Stream.catchAll((error) => Stream.fromEffect(explained(id, names)(error))),
         Stream.mapChunksEffect((events) => {
           const header = Chunk.findFirst(events, (event) => event._tag === "Header")
           return Option.isSome(header) && header.value.size !== size
@@ -171,8 +216,10 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
               reason: `the diff is of an image of ${header.value.size} bytes, snapshot ${request.to} has ${size}`
             })
             : Effect.succeed(Chunk.filter(events, (event) => event._tag !== "Header"))
-        })
+        }),
+        Stream.concat(Stream.drain(Stream.fromEffect(undisturbed)))
       )
+    }
 
     return Source.of({ name: source, check, snapshot })
   })

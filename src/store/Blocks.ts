@@ -10,6 +10,7 @@ import type { Disk } from "../platform/Disk.ts"
 import { IoError } from "../platform/IoError.ts"
 import { failureOf } from "./blockFailure.ts"
 import * as BlockLoops from "./BlockLoops.ts"
+import { PIECE } from "./blockPieces.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { DEFAULT_LEVEL } from "./codec.ts"
 import * as Hash from "./hash.ts"
@@ -144,12 +145,21 @@ export const layer = (settings: Settings): Layer.Layer<Blocks> =>
 export const layerInline = (disk: Disk, options?: {
   readonly hash?: Hash.Hash
   readonly level?: number
+  /** In pieces of how many bytes the source is read where no whole block is needed. */
+  readonly piece?: number
 }): Layer.Layer<Blocks> =>
   Layer.sync(Blocks, () => {
-    const { hash, kind } = options?.hash === undefined
+    const { hash, hasher, kind } = options?.hash === undefined
       ? Hash.load()
-      : { hash: options.hash, kind: "portable" as const }
-    const loops = BlockLoops.make({ disk, hash, level: options?.level ?? DEFAULT_LEVEL, writer: "inline" })
+      : { hash: options.hash, hasher: Hash.collecting(options.hash), kind: "portable" as const }
+    const loops = BlockLoops.make({
+      disk,
+      hash,
+      hasher,
+      level: options?.level ?? DEFAULT_LEVEL,
+      piece: options?.piece ?? PIECE,
+      writer: "inline"
+    })
     const perform: WorkerPool.Perform = (request) =>
       Effect.suspend(() => {
         try {

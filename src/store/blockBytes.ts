@@ -24,12 +24,14 @@ export const isZero = (bytes: Uint8Array): boolean => {
   return true
 }
 
-/** Whether the id at a position of a packed list is this digest. */
-export const sameId = (ids: Uint8Array, at: number, digest: Uint8Array): boolean =>
-  Buffer.compare(ids.subarray(at * DIGEST_LENGTH, (at + 1) * DIGEST_LENGTH), digest) === 0
-
-/** The id at a position of a packed list in hexadecimal digits, `null` for a hole. */
-export const hexAt = (ids: Uint8Array, at: number): string | null => {
+/** The id at a position of a packed list, `undefined` for a hole. */
+export const idAt = (ids: Uint8Array, at: number): Uint8Array | undefined => {
   const id = ids.subarray(at * DIGEST_LENGTH, (at + 1) * DIGEST_LENGTH)
-  return isZero(id) ? null : toHex(id)
+  return isZero(id) ? undefined : id
+}
+
+/** The same in hexadecimal digits, `null` for a hole. */
+export const hexAt = (ids: Uint8Array, at: number): string | null => {
+  const id = idAt(ids, at)
+  return id === undefined ? null : toHex(id)
 }

@@ -43,6 +43,8 @@ export const readBlock = (
 export interface Buffers {
   /** For blocks of a source. */
   readonly block: (length: number) => Buffer
+  /** For pieces of them. */
+  readonly piece: (length: number) => Buffer
   /** For blocks of an image, beside those of a source. */
   readonly held: (length: number) => Buffer
   /** Nothing but zeros. */
@@ -54,7 +56,12 @@ export const makeBuffers = (): Buffers => {
   let block = Buffer.alloc(0)
   let zeros = Buffer.alloc(0)
   let held = Buffer.alloc(0)
+  let piece = Buffer.alloc(0)
   return {
+    piece: (length) => {
+      if (piece.byteLength < length) piece = Buffer.allocUnsafeSlow(length)
+      return piece.subarray(0, length)
+    },
     held: (length) => {
       if (held.byteLength < length) held = Buffer.allocUnsafeSlow(length)
       return held.subarray(0, length)

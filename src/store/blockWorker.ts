@@ -7,6 +7,7 @@ import { parentPort, workerData } from "node:worker_threads"
 import { nodeDisk } from "../platform/nodeDisk.ts"
 import { failureOf } from "./blockFailure.ts"
 import * as BlockLoops from "./BlockLoops.ts"
+import { PIECE } from "./blockPieces.ts"
 import type { Request } from "./BlockProtocol.ts"
 import * as Hash from "./hash.ts"
 import type { WorkerMessage, WorkerSettings } from "./WorkerPool.ts"
@@ -17,9 +18,13 @@ if (port === null) throw new Error("blockWorker.ts is the entry of a worker thre
 // the pool is the only one to start this file, with these settings
 const settings = workerData as WorkerSettings
 
+const { hash, hasher } = Hash.load()
+
 const loops = BlockLoops.make({
   disk: nodeDisk,
-  hash: Hash.load().hash,
+  hash,
+  hasher,
+  piece: PIECE,
   level: settings.level,
   writer: randomInt(36 ** 6).toString(36).padStart(6, "0")
 })

@@ -6,13 +6,17 @@ import type { Descriptor, Disk } from "../platform/Disk.ts"
 import { errnoError } from "../platform/errno.ts"
 import { temporaryName } from "../platform/temporaryName.ts"
 import { compress, decompress, maxFrameLength } from "./codec.ts"
-import { type Hash, toHex } from "./hash.ts"
+import { type Hash, type Hasher, toHex } from "./hash.ts"
 import { release } from "./release.ts"
 
 /** What reading and writing chunks takes. */
 export interface Tools {
   readonly disk: Disk
   readonly hash: Hash
+  /** The same hash for blocks that are read in pieces. */
+  readonly hasher: () => Hasher
+  /** In pieces of how many bytes the source is read where no whole block is needed. */
+  readonly piece: number
   /** zstd level of chunks that are written. */
   readonly level: number
   /** Six characters, 0–9 and a–z: makes temporary names unique among the threads that write to a repository. */
@@ -189,6 +193,8 @@ export const writeAside = (tools: Tools, repository: string, hex: string, conten
     discard(tools, { hex, temporary, descriptor, stored: 0 })
     throw cause
   }
+  // the kernel begins to write it out: by the time it is synced, most of that is done
+  disk.dropCache(descriptor, 0, 0)
   const stored = frame.byteLength
   release(frame)
   return { hex, temporary, descriptor, stored }

@@ -1,6 +1,7 @@
 /** What the loops do with the source a second time: compare it with what is stored, and heal from it. */
 import type { Descriptor } from "../platform/Disk.ts"
-import { hexAt, HOLE, isZero } from "./blockBytes.ts"
+import { blockLength, hexAt, HOLE, isZero } from "./blockBytes.ts"
+import { readDiffering } from "./blockPieces.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { type Bench, readBlock, SourceEnded, withSource } from "./blockSource.ts"
 import * as ChunkFile from "./chunkFile.ts"
@@ -54,44 +55,51 @@ export const compare = (bench: Bench, request: Protocol.Compare): Protocol.Compa
     differ({ index, sourceHash: hashOf(block), storedHash: hex, ...complaint(found) }, block, stored)
   }
 
-  const compareBlock = (source: Descriptor, index: number, at: number) => {
-    const hex = hexAt(request.ids, at)
-    let block: Uint8Array
-    try {
-      block = readBlock(bench, request, source, index)
-    } catch (cause) {
-      if (!(cause instanceof SourceEnded)) throw cause
-      differ({ index, sourceHash: null, storedHash: hex, why: "the source ended before it" })
+  /** Blocks that are stored as a chunk, or not at all; `source` is read once. */
+  const compareChunk = (source: Descriptor, index: number, hex: string | null) => {
+    const length = blockLength(request, index)
+    let found = hex === null
+      ? undefined
+      : ChunkFile.readReplaceable(tools, request.repository, hex, length, { hashed: false })
+    const block = found === undefined || found.state === "good"
+      ? readDiffering(bench, request, source, index, found?.content)
+      : readBlock(bench, request, source, index)
+    if (block === undefined) {
+      if (found?.state === "good") release(found.content)
+      equal += length
       return
     }
-    if (request.image !== undefined) return compareImage(request.image, index, hex, block)
-    if (hex === null) {
-      if (isZero(block)) equal += block.byteLength
-      else {differ(
-          { index, sourceHash: hashOf(block), storedHash: null, why: "was zero when it was first read" },
-          block
-        )}
+    const sourceHash = hashOf(block)
+    if (hex === null || found === undefined) {
+      differ({ index, sourceHash, storedHash: null, why: "was zero when it was first read" }, block)
       return
     }
-    const length = block.byteLength
-    let found = ChunkFile.readReplaceable(tools, request.repository, hex, length, { hashed: false })
-    let same = found.state === "good" && Buffer.compare(block, found.content) === 0
-    if (!same && hashOf(block) === hex) {
+    if (sourceHash === hex) {
       // the chunk is not what its name says, and the source still has what it should hold
       const raw = found.state === "damaged" && healed.length < request.evidence ? { raw: found.raw } : {}
       healed.push({ id: hex, ...complaint(found), ...raw })
       ChunkFile.publish(tools, request.repository, [ChunkFile.writeAside(tools, request.repository, hex, block)])
       folders.add(ChunkFile.folderOf(hex))
       found = ChunkFile.read(tools, request.repository, hex, length, { hashed: false })
-      same = found.state === "good" && Buffer.compare(block, found.content) === 0
-    }
-    if (same) {
-      if (found.state === "good") release(found.content)
-      equal += length
-      return
+      if (found.state === "good" && Buffer.compare(block, found.content) === 0) {
+        release(found.content)
+        equal += length
+        return
+      }
     }
     const stored = found.state === "good" ? found.content : found.state === "damaged" ? found.raw : undefined
-    differ({ index, sourceHash: hashOf(block), storedHash: hex, ...complaint(found) }, block, stored)
+    differ({ index, sourceHash, storedHash: hex, ...complaint(found) }, block, stored)
+  }
+
+  const compareBlock = (source: Descriptor, index: number, at: number) => {
+    const hex = hexAt(request.ids, at)
+    try {
+      if (request.image === undefined) compareChunk(source, index, hex)
+      else compareImage(request.image, index, hex, readBlock(bench, request, source, index))
+    } catch (cause) {
+      if (!(cause instanceof SourceEnded)) throw cause
+      differ({ index, sourceHash: null, storedHash: hex, why: "the source ended before it" })
+    }
   }
 
   withSource(tools.disk, request.source, (source) => {

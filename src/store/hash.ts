@@ -15,27 +15,75 @@ export type HashKind = "native" | "portable"
 /** A BLAKE3-256 function: 32 bytes for any input. */
 export type Hash = (bytes: Uint8Array) => Uint8Array
 
+/** The same for input that comes in pieces: `digest` ends it. */
+export interface Hasher {
+  readonly update: (bytes: Uint8Array) => void
+  readonly digest: () => Uint8Array
+}
+
 /** The pure JavaScript implementation: the fallback where no native build exists, and the oracle of the tests. */
 export const portable: Hash = (bytes) => portableBlake3(bytes)
 
-/** The native implementation, or `undefined` where this platform has no build of it. */
-export const loadNative = (): Hash | undefined => {
+/** What is used of the package, with the types it documents. It is CommonJS around a native addon. */
+interface Native {
+  readonly blake3: Hash
+  readonly Blake3Hasher: new() => {
+    readonly update: (bytes: Uint8Array) => unknown
+    readonly digestBuffer: () => Uint8Array
+  }
+}
+
+const requireNative = (): Native | undefined => {
   try {
-    // The package is CommonJS around a native addon; only its one function is used, with the type it documents.
-    const native = createRequire(import.meta.url)("@napi-rs/blake-hash") as { readonly blake3: Hash }
-    return native.blake3
+    return createRequire(import.meta.url)("@napi-rs/blake-hash") as Native
   } catch {
     return undefined
   }
 }
 
-let loaded: { readonly kind: HashKind; readonly hash: Hash } | undefined
+/** The native implementation, or `undefined` where this platform has no build of it. */
+export const loadNative = (): Hash | undefined => requireNative()?.blake3
 
-/** The fastest implementation at hand and its kind; looked for once, which costs more than to hash a small file. */
-export const load = (): { readonly kind: HashKind; readonly hash: Hash } => {
+/** Any hash for input in pieces: they are kept until the end. */
+export const collecting = (hash: Hash) => (): Hasher => {
+  const pieces: Array<Uint8Array> = []
+  return {
+    update: (bytes) => {
+      pieces.push(Uint8Array.from(bytes))
+    },
+    digest: () => hash(Buffer.concat(pieces))
+  }
+}
+
+/** An implementation of BLAKE3. */
+export interface Implementation {
+  readonly kind: HashKind
+  readonly hash: Hash
+  /** The same hash for input in pieces. */
+  readonly hasher: () => Hasher
+}
+
+/** The fallback, whole. */
+export const portably: Implementation = {
+  kind: "portable",
+  hash: portable,
+  hasher: () => portableBlake3.create()
+}
+
+let loaded: Implementation | undefined
+
+/** The fastest implementation at hand; looked for once, which costs more than to hash a small file. */
+export const load = (): Implementation => {
   if (loaded === undefined) {
-    const native = loadNative()
-    loaded = native === undefined ? { kind: "portable", hash: portable } : { kind: "native", hash: native }
+    const native = requireNative()
+    loaded = native === undefined ? portably : {
+      kind: "native",
+      hash: native.blake3,
+      hasher: () => {
+        const hasher = new native.Blake3Hasher()
+        return { update: (bytes) => hasher.update(bytes), digest: () => hasher.digestBuffer() }
+      }
+    }
   }
   return loaded
 }

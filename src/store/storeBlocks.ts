@@ -1,5 +1,6 @@
 /** What the loops do with new content: find out what is there already, and store the rest. */
-import { hexAt, isZero, sameId } from "./blockBytes.ts"
+import { hexAt, idAt, isZero } from "./blockBytes.ts"
+import { glance } from "./blockPieces.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { type Bench, readBlock, withSource } from "./blockSource.ts"
 import * as ChunkFile from "./chunkFile.ts"
@@ -40,10 +41,13 @@ export const makeStore = (bench: Bench) => {
     }
   }
 
-  /** Stores the blocks that `next` gives one after the other; `undefined` counts as a hole. */
+  /**
+   * Stores the blocks that `next` gives one after the other; `undefined` counts as a hole, `unchanged` as the content
+   * that the base has there.
+   */
   const storeAll = (
     request: Protocol.Blocks & { readonly run: string; readonly base?: Uint8Array },
-    next: (index: number, at: number) => Uint8Array | undefined
+    next: (index: number, base: Uint8Array | undefined, at: number) => Uint8Array | "unchanged" | undefined
   ): Protocol.Stored => {
     enter(request.run)
     const batch = newBatch(request.repository)
@@ -52,14 +56,20 @@ export const makeStore = (bench: Bench) => {
     let unchanged = 0
     try {
       request.indexes.forEach((index, at) => {
-        const block = next(index, at)
+        const base = request.base === undefined ? undefined : idAt(request.base, at)
+        const block = next(index, base, at)
+        if (block === "unchanged") {
+          if (base !== undefined) ids.set(base, at * DIGEST_LENGTH)
+          unchanged++
+          return
+        }
         if (block === undefined || isZero(block)) {
           holes++
           return
         }
         const digest = tools.hash(block)
         ids.set(digest, at * DIGEST_LENGTH)
-        if (request.base !== undefined && sameId(request.base, at, digest)) unchanged++
+        if (base !== undefined && Buffer.compare(base, digest) === 0) unchanged++
         else keep(batch, toHex(digest), block)
       })
     } catch (cause) {
@@ -73,12 +83,16 @@ export const makeStore = (bench: Bench) => {
     withSource(
       tools.disk,
       request.source,
-      (source) => storeAll(request, (index) => readBlock(bench, request, source, index))
+      (source) =>
+        storeAll(request, (index, base) => {
+          const seen = glance(bench, request, source, index, base)
+          return seen === "zeros" ? undefined : seen === "same" ? "unchanged" : readBlock(bench, request, source, index)
+        })
     )
 
   const convert = (request: Protocol.Convert): Protocol.Converted => {
     const bad: Array<Protocol.BadChunk> = []
-    const stored = storeAll(request, (index, at) => {
+    const stored = storeAll(request, (index, _, at) => {
       const hex = hexAt(request.ids, at)
       if (hex === null) return undefined
       const chunk = readChecked(bench, request, index, hex)

@@ -11,8 +11,7 @@ import { status } from "../../src/operation/status.ts"
 import { upgrade } from "../../src/operation/upgrade.ts"
 import { verify } from "../../src/operation/verify.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
-import * as IoError from "../../src/platform/IoError.ts"
-import { Reflink } from "../../src/platform/Reflink.ts"
+import * as Reflink from "../../src/platform/Reflink.ts"
 import { bytesOf } from "../support/diskFiles.ts"
 import { CHUNK, IMAGE, layerOn, makeDisk, REPOSITORY, restored, schedule, setFile } from "../support/World.ts"
 
@@ -23,18 +22,6 @@ const cow = () =>
     TestClock.adjust(Duration.hours(1)),
     backup({ tags: ["daily"], schedule, force: false, backend: "cowfile", wait })
   )
-
-/** A file system that can share blocks, as far as content goes. */
-const sharing = (disk: Disk): Reflink["Type"] => ({
-  clone: (from, to) =>
-    Effect.try({
-      try: () => {
-        setFile(disk, to, bytesOf(disk, from))
-        return true
-      },
-      catch: (cause) => IoError.fromUnknown("copy", to, cause)
-    })
-})
 
 const image = (length: number, ...changes: ReadonlyArray<readonly [number, number]>) => {
   const bytes = Uint8Array.from({ length }, (_, at) => at < 2 * CHUNK || at >= 3 * CHUNK ? 1 + at % 200 : 0)
@@ -54,10 +41,10 @@ const contents = [
   image(CHUNK + 1)
 ]
 
-for (const [title, reflink] of [["sharing blocks", sharing], ["with full copies", undefined]] as const) {
+for (const [title, reflink] of [["sharing blocks", Reflink.layerDisk], ["with full copies", undefined]] as const) {
   describe(`cowfile, ${title}`, () => {
     const provide = (disk: Disk) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      (reflink === undefined ? effect : Effect.provideService(effect, Reflink, reflink(disk))).pipe(
+      (reflink === undefined ? effect : Effect.provide(effect, reflink(disk))).pipe(
         Effect.provide(layerOn(disk))
       )
 

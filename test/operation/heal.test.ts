@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { listReports } from "../../src/operation/reports.ts"
 import { verify } from "../../src/operation/verify.ts"
-import { backup, REPOSITORY, restored } from "../support/World.ts"
+import { loseAll } from "../../src/platform/MemoryCrash.ts"
+import * as Survey from "../support/Survey.ts"
+import { backup, REPOSITORY, restored, setFile } from "../support/World.ts"
 import * as Scenario from "./scenario.ts"
 
 const { backupOf, blocks, chunkOf, inScene } = Scenario
@@ -64,6 +66,27 @@ describe("a backup heals", () => {
         })
       ))
   }
+
+  it.effect("no trust that a power loss would belie: a killed run put the chunk back, but not its name on the medium", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const { disk, memory } = scene
+        const { revision } = yield* backupOf(scene, blocks(1, 2, 3))
+        const path = chunkOf(blocks(2))
+        const good = memory.bytesAt(path)
+        disk.unlink(path)
+        yield* Effect.exit(verifyAll)
+        assert.deepStrictEqual(yield* Scenario.trusts, ["distrusted"])
+        setFile(disk, `${path}.new`, good)
+        memory.syncAll()
+        disk.rename(`${path}.new`, path)
+        // the source cannot help any more
+        yield* backupOf(scene, blocks(1, 9, 3))
+        assert.deepStrictEqual(yield* Scenario.trusts, ["verified", "trusted"])
+        const left = Survey.take(memory.crash(loseAll)).complete.get(revision.id)
+        assert.isTrue(left !== undefined && Survey.isWhole(left))
+      })
+    ))
 
   it.effect("evidence of what it replaced goes to quarantine", () =>
     inScene((scene) =>

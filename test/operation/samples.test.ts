@@ -6,10 +6,12 @@ import * as TestClock from "effect/TestClock"
 import type { Revision } from "../../src/domain/Revision.ts"
 import { restoreImage } from "../../src/operation/restoreImage.ts"
 import { verify } from "../../src/operation/verify.ts"
+import { loseAll } from "../../src/platform/MemoryCrash.ts"
 import { RbdError } from "../../src/platform/Rbd.ts"
 import type * as RbdDiff from "../../src/platform/RbdDiff.ts"
 import { Repository } from "../../src/repository/Repository.ts"
 import * as CephWorld from "../support/CephWorld.ts"
+import * as Survey from "../support/Survey.ts"
 import * as World from "../support/World.ts"
 
 const { IMAGE } = CephWorld
@@ -155,6 +157,40 @@ describe("comparing samples of a source", () => {
       const next = yield* backup
       const content = world.ceph.content(IMAGE) ?? new Uint8Array(0)
       assert.isTrue(Buffer.compare(yield* World.restored(next.revision.id), content) === 0)
+    }))
+  })
+})
+
+describe("a power loss right after a backup of an RBD image", () => {
+  /** Revisions that are not whole on the medium. */
+  const torn = (world: ReturnType<typeof CephWorld.make>) =>
+    Array.from(Survey.take(world.memory.crash(loseAll)).complete.values()).filter((one) => !Survey.isWhole(one))
+
+  it.effect("loses none of its chunks", () => {
+    const world = CephWorld.make({ size: 10 * CHUNK })
+    return world.run(Effect.gen(function*() {
+      for (let run = 1; run <= 3; run++) {
+        world.ceph.write(IMAGE, run * CHUNK + 7, new Uint8Array(CHUNK).fill(run))
+        yield* backup
+        assert.strictEqual(Survey.take(world.memory.crash(loseAll)).complete.size, run)
+        assert.deepStrictEqual(torn(world), [])
+      }
+    }))
+  })
+
+  it.effect("loses none of the chunks that it found damaged and stored again", () => {
+    const world = CephWorld.make({ size: 10 * CHUNK })
+    return world.run(Effect.gen(function*() {
+      world.ceph.write(IMAGE, 3 * CHUNK, new Uint8Array(CHUNK).fill(5))
+      const { revision } = yield* backup
+      const map = yield* (yield* Repository).readMap(revision)
+      const id = Buffer.from(map.ids.subarray(3 * 32, 4 * 32)).toString("hex")
+      World.setFile(world.memory.disk, `${World.REPOSITORY}/chunks/${id.slice(0, 2)}/${id}.chunk.zst`, Uint8Array.of(1))
+      world.memory.syncAll()
+      assert.strictEqual(torn(world).length, 1)
+      const { compared } = yield* backup
+      assert.strictEqual(compared.healed.length, 1)
+      assert.deepStrictEqual(torn(world), [])
     }))
   })
 })

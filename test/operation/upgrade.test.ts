@@ -17,6 +17,7 @@ import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import { bytesOf } from "../support/diskFiles.ts"
 import * as Fixture from "../support/fixture.ts"
+import { addChunks, addSmallHistory } from "../support/legacyRevision.ts"
 import { legacyImage } from "../support/lzoEncoder.ts"
 import { CHUNK, layerOn, makeDisk, REPOSITORY, setFile } from "../support/World.ts"
 
@@ -171,37 +172,15 @@ describe("upgrade", () => {
   }, 600_000)
 })
 
-const addChunks = (disk: Disk, chunks: ReadonlyMap<string, Uint8Array>): void => {
-  const makeFolder = (path: string, name: string) => {
-    if (!disk.list(path).includes(name)) disk.makeDirectory(`${path}/${name}`, 0o750)
-  }
-  makeFolder(REPOSITORY, "chunks")
-  setFile(disk, `${REPOSITORY}/chunks/store`, new TextEncoder().encode("v2"))
-  for (const [id, file] of chunks) {
-    makeFolder(`${REPOSITORY}/chunks`, id.slice(0, 2))
-    setFile(disk, `${REPOSITORY}/chunks/${id.slice(0, 2)}/${id}.chunk.lzo`, file)
-  }
-}
-
-/** Two revisions in chunks of 2.5 and two images, all of a few pages. */
+/** Two revisions in chunks of 2.5 and an image, all of a few pages. */
 const small = () => {
   const memory = makeDisk()
-  const { disk } = memory
-  const image = (byte: number) => Uint8Array.from({ length: 2 * CHUNK + 100 }, (_, at) => at < CHUNK ? byte : at % 7)
-  const contents: Record<string, { readonly sha256: string }> = {}
-  const add = (id: string, day: number, backend: string, trust: string, content: Uint8Array) => {
-    contents[id] = { sha256: Fixture.sha256(content) }
-    const text = `backend_type: ${backend}\nparent: ''\nstats: {bytes_written: 1, duration: 0.5}\ntags: [daily]\n` +
-      `timestamp: 2025-03-0${day} 02:10:00+00:00\ntrust: ${trust}\nuuid: ${id}\n`
-    setFile(disk, `${REPOSITORY}/${id}.rev`, new TextEncoder().encode(text))
-    if (backend === "cowfile") return setFile(disk, `${REPOSITORY}/${id}`, content)
-    const { chunks, map } = legacyImage(content)
-    setFile(disk, `${REPOSITORY}/${id}`, new TextEncoder().encode(map))
-    addChunks(disk, chunks)
-  }
-  add("KDYVkEfuhFx5cpRJDZbZGm", 1, "chunked", "trusted", image(1))
-  add("QwA2a9XWGvjB3h5AQdR4WW", 2, "cowfile", "distrusted", image(2))
-  add("XSzQ37s2pfGU3Yog7xi3YA", 3, "chunked", "verified", image(1))
+  const contents = Object.fromEntries(
+    Array.from(
+      addSmallHistory(memory.disk, CHUNK),
+      ([id, content]) => [id, { sha256: Fixture.sha256(content) }]
+    )
+  )
   memory.syncAll()
   return { memory, contents }
 }

@@ -54,6 +54,7 @@ describe("the rbd program", () => {
       yield* rbd.snapshots(image)
       yield* rbd.createSnapshot(image, "s")
       yield* rbd.removeSnapshot(image, "s")
+      yield* rbd.removeSnapshotById("rbd", "10ab", "s")
       yield* Effect.ignore(Stream.runDrain(rbd.diff(image, { from: "a", to: "b", wholeObject: true })))
       yield* Effect.ignore(Stream.runDrain(rbd.diff(image, { from: undefined, to: "b", wholeObject: false })))
       yield* rbd.importImage(image, Stream.make(Uint8Array.of(1)))
@@ -64,6 +65,7 @@ describe("the rbd program", () => {
         "snap ls --format json rbd/vm",
         "snap create --no-progress rbd/vm@s",
         "snap rm --no-progress rbd/vm@s",
+        "snap rm --no-progress --pool rbd --image-id 10ab --snap s",
         "export-diff --no-progress --from-snap a --whole-object rbd/vm@b -",
         "export-diff --no-progress rbd/vm@b -",
         "import --no-progress - rbd/vm",
@@ -74,9 +76,9 @@ describe("the rbd program", () => {
   })
 
   it.effect("is the one that BACKY_RBD names", () => {
-    const stdout = "{\"size\": 5}"
+    const stdout = "{\"id\": \"10\", \"size\": 5}"
     const { run } = over({ rbd: () => ({ stdout }), env: { BACKY_RBD: "/opt/rbd" } })
-    return run(Effect.map(info, (found) => assert.deepStrictEqual(found, { size: 5, indexInvalid: false })))
+    return run(Effect.map(info, (found) => assert.deepStrictEqual(found, { id: "10", size: 5, indexInvalid: false })))
   })
 
   const exits: ReadonlyArray<readonly [number, string, string, RegExp]> = [

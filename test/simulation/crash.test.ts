@@ -83,9 +83,11 @@ const SECOND_LIMIT = Math.max(2, Math.round(WANTED / 33_000))
 const HOUR = 3_600_000
 
 /** What people and daemons do next. */
-const followers: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown, Machine.Services>]> = [
-  ["the next backup", Scenarios.backup],
-  ["the next verify", Scenarios.verifyAll]
+const followers: ReadonlyArray<
+  readonly [string, (scenario: Scenarios.Scenario) => Effect.Effect<unknown, unknown, Machine.Services>]
+> = [
+  ["the next backup", ({ next }) => next ?? Scenarios.backup],
+  ["the next verify", () => Scenarios.verifyAll]
 ]
 
 describe("after a power loss before any call of the disk, nothing is lost and nobody has to help", () => {
@@ -127,7 +129,10 @@ describe("after a power loss before any call of the disk, nothing is lost and no
     inEach((name) => `${follower} after kill -9 in ${name}`, async (one, title) => {
       const seen = new Set<string>()
       for (const killed of one.points) {
-        const { points } = pointsOf(machine, killed.disk, operation, { seed: 2_000_001, start: one.start + HOUR })
+        const { points } = pointsOf(machine, killed.disk, operation(one.scenario), {
+          seed: 2_000_001,
+          start: one.start + HOUR
+        })
         await explore(one, `${title} before call ${killed.n}`, points, SECOND_LIMIT, seen)
       }
     })
@@ -136,11 +141,12 @@ describe("after a power loss before any call of the disk, nothing is lost and no
   inEach((name) => `the backup after a power loss in ${name}`, async (one, title) => {
     const seen = new Set<string>()
     const first = new Set<string>()
+    const backup = one.scenario.next ?? Scenarios.backup
     for (const point of one.points) {
       for (const { disk, key, number } of survivorsOf(point, limit)) {
         if (first.has(key)) continue
         first.add(key)
-        const { points } = pointsOf(machine, disk, Scenarios.backup, { seed: 3_000_001, start: one.start + HOUR })
+        const { points } = pointsOf(machine, disk, backup, { seed: 3_000_001, start: one.start + HOUR })
         await explore(one, `${title} at ${point.n}.${number}`, points, SECOND_LIMIT, seen)
       }
     }

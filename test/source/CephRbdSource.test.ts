@@ -6,7 +6,9 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { RbdError } from "../../src/platform/Rbd.ts"
+import { loseAll } from "../../src/platform/MemoryCrash.ts"
+import type { MemoryRbd } from "../../src/platform/MemoryRbd.ts"
+import { Rbd, RbdError } from "../../src/platform/Rbd.ts"
 import { Repository } from "../../src/repository/Repository.ts"
 import { mayAskWholeObjects, nameOf } from "../../src/source/CephRbdSource.ts"
 import * as CephWorld from "../support/CephWorld.ts"
@@ -203,12 +205,160 @@ describe("ceph-rbd source", () => {
     }))
   })
 
+  /** What somebody does in the middle of a backup, when half of the diff was read; what is said; how it ends. */
+  const disturbances: ReadonlyArray<{
+    readonly what: string
+    readonly act: (ceph: MemoryRbd, names: { readonly own: string; readonly base: string }) => void
+    readonly said?: RegExp
+    readonly undo?: (ceph: MemoryRbd) => void
+    /** What is left of the base: without it the next backup is full. */
+    readonly losesBase?: boolean
+  }> = [
+    {
+      what: "renames the image",
+      act: (ceph) => ceph.rename(IMAGE, "rbd/elsewhere"),
+      said: /^cannot back up rbd\/vm: the image was renamed, moved to the trash or deleted while it was backed up$/,
+      undo: (ceph) => ceph.rename("rbd/elsewhere", IMAGE)
+    },
+    {
+      what: "moves the image to the trash",
+      act: (ceph) => ceph.trash(IMAGE),
+      said: /^cannot back up rbd\/vm: the image was renamed, moved to the trash or deleted while it was backed up$/,
+      undo: (ceph) => ceph.create(IMAGE, 5 * CHUNK),
+      losesBase: true
+    },
+    {
+      what: "deletes the image",
+      act: (ceph) => ceph.remove(IMAGE),
+      said: /^cannot back up rbd\/vm: the image was renamed, moved to the trash or deleted while it was backed up$/,
+      undo: (ceph) => ceph.create(IMAGE, 5 * CHUNK),
+      losesBase: true
+    },
+    {
+      what: "puts another image in its place",
+      act: (ceph) => {
+        ceph.rename(IMAGE, "rbd/elsewhere")
+        ceph.create(IMAGE, 9 * CHUNK)
+      },
+      said: /^cannot back up rbd\/vm: the image was replaced by another one while it was backed up$/,
+      losesBase: true
+    },
+    {
+      what: "removes its snapshot",
+      act: (ceph, { own }) => ceph.removeSnapshot(IMAGE, own),
+      said: /^cannot back up rbd\/vm: somebody removed its snapshot backy-\w{22} while it was backed up$/
+    },
+    {
+      what: "removes the snapshot of the base",
+      act: (ceph, { base }) => ceph.removeSnapshot(IMAGE, base),
+      said: /^cannot back up rbd\/vm: somebody removed its snapshot backy-\w{22} while it was backed up$/,
+      losesBase: true
+    },
+    { what: "grows the image", act: (ceph) => ceph.resize(IMAGE, 60 * CHUNK) },
+    { what: "shrinks the image", act: (ceph) => ceph.resize(IMAGE, 3 * CHUNK + 7) }
+  ]
+
+  for (const { act, losesBase = false, said, undo, what } of disturbances) {
+    it.effect(`leaves nothing of its own when somebody ${what}, and the next backup is well`, () => {
+      let disturb: (() => void) | undefined
+      const world = CephWorld.make({
+        wrap: (rbd) => ({
+          ...rbd,
+          diff: (image, request) =>
+            Stream.tap(rbd.diff(image, request), (event) =>
+              Effect.sync(() => {
+                if (event._tag === "Header") return
+                disturb?.()
+                disturb = undefined
+              }))
+        })
+      })
+      const { ceph } = world
+      return world.run(Effect.gen(function*() {
+        ceph.write(IMAGE, 0, new Uint8Array(8 * CHUNK).fill(1))
+        ceph.snapshot(IMAGE, "of-others")
+        const first = yield* backup
+        const base = nameOf(first.revision.id)
+        ceph.write(IMAGE, CHUNK, new Uint8Array(4 * CHUNK).fill(2))
+        const held = Uint8Array.from(ceph.content(IMAGE) ?? [])
+        disturb = () => {
+          const own = ceph.snapshotNames(IMAGE).find((name) => name.startsWith("backy-") && name !== base) ?? ""
+          act(ceph, { own, base })
+        }
+        if (said === undefined) {
+          const { revision } = yield* backup
+          assert.isTrue(Buffer.compare(yield* World.restored(revision.id), held) === 0)
+        } else {
+          assert.match((yield* Effect.flip(backup)).message, said)
+          const { history } = yield* Repository
+          assert.deepStrictEqual((yield* history).complete.map(({ id }) => id), [first.revision.id])
+          assert.strictEqual((yield* history).incomplete.length, 0)
+          // under whatever name the image is to be found, only the base of the increments is still there
+          const left = ceph.allSnapshotNames().filter((name) => name.startsWith("backy-"))
+          assert.isEmpty(left.filter((name) => name !== base))
+          undo?.(ceph)
+        }
+        const next = yield* backup
+        assert.strictEqual(next.base === undefined, losesBase)
+        const content = ceph.content(IMAGE) ?? new Uint8Array(0)
+        assert.isTrue(Buffer.compare(yield* World.restored(next.revision.id), content) === 0)
+        assert.deepStrictEqual(
+          ceph.snapshotNames(IMAGE).filter((name) => name.startsWith("backy-")),
+          [nameOf(next.revision.id)]
+        )
+        assert.strictEqual(
+          text(bytesOf(world.memory.disk, `${World.REPOSITORY}/snapshots`)),
+          `rbd/vm@${nameOf(next.revision.id)}\n`
+        )
+      }))
+    })
+  }
+
+  it.effect("backs up a clone, and goes on with increments when it is flattened in between", () => {
+    const world = CephWorld.make()
+    const { ceph } = world
+    return world.run(Effect.gen(function*() {
+      ceph.create("rbd/parent", 6 * CHUNK)
+      ceph.write("rbd/parent", CHUNK, new Uint8Array(3 * CHUNK).fill(5))
+      ceph.snapshot("rbd/parent", "golden")
+      ceph.remove(IMAGE)
+      ceph.clone("rbd/parent", "golden", IMAGE)
+      const first = yield* backup
+      ceph.write(IMAGE, 2 * CHUNK, Uint8Array.of(9))
+      ceph.flatten(IMAGE)
+      ceph.remove("rbd/parent")
+      const second = yield* backup
+      assert.strictEqual(second.base, first.revision.id)
+      const content = ceph.content(IMAGE) ?? new Uint8Array(0)
+      assert.isTrue(Buffer.compare(yield* World.restored(second.revision.id), content) === 0)
+    }))
+  })
+
   it.effect("makes nothing when the image is missing", () => {
     const world = CephWorld.make()
     return world.run(Effect.gen(function*() {
       world.ceph.remove(IMAGE)
       assert.strictEqual((yield* Effect.flip(backup)).message, "cannot back up rbd/vm: there is no such image")
       assert.notInclude(listOf(world.memory.disk, World.REPOSITORY), "snapshots")
+    }))
+  })
+
+  it.effect("makes a snapshot only when its revision and the note of it are on the medium", () => {
+    const seen: Array<string> = []
+    const world: ReturnType<typeof CephWorld.make> = CephWorld.make({
+      take: (image, name) =>
+        Effect.flatMap(Rbd, (rbd) => {
+          const { disk } = world.memory.crash(loseAll)
+          assert.include(disk.list(World.REPOSITORY), `${name.slice("backy-".length)}.rev`)
+          assert.include(text(bytesOf(disk, `${World.REPOSITORY}/snapshots`)), `${IMAGE}@${name}\n`)
+          seen.push(name)
+          return rbd.createSnapshot(image, name)
+        })
+    })
+    return world.run(Effect.gen(function*() {
+      yield* backup
+      yield* backup
+      assert.strictEqual(seen.length, 2)
     }))
   })
 

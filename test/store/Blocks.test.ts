@@ -20,6 +20,13 @@ blocksContract("inline over the simulated disk", (test) =>
     return test({ disk, directory: "/work", layer: Blocks.layerInline(disk, { hash: portable }) })
   }))
 
+blocksContract("inline over the simulated disk, in pieces", (test) =>
+  Effect.suspend(() => {
+    const { disk } = MemoryDisk.make()
+    disk.makeDirectory("/work", 0o750)
+    return test({ disk, directory: "/work", layer: Blocks.layerInline(disk, { piece: 1000 }) })
+  }))
+
 blocksContract("inline over the real disk", (test) =>
   Effect.scoped(Effect.flatMap(
     temporaryDirectory,

@@ -33,6 +33,22 @@ describe("hash", () => {
     assert.strictEqual(Hash.toHex(native!(view)), Hash.toHex(Hash.portable(view)))
   })
 
+  it.prop("is the same for input that comes in pieces", [
+    FastCheck.array(FastCheck.uint8Array({ maxLength: 3_000 }), { maxLength: 5 })
+  ], (pieces) => {
+    const whole = Hash.toHex(Hash.portable(Buffer.concat(pieces[0])))
+    for (const start of [Hash.load().hasher, Hash.collecting(Hash.portable), Hash.portably.hasher]) {
+      const hasher = start()
+      for (const piece of pieces[0]) {
+        const lent = Uint8Array.from(piece)
+        hasher.update(lent)
+        // the buffer is used again
+        lent.fill(0xee)
+      }
+      assert.strictEqual(Hash.toHex(hasher.digest()), whole)
+    }
+  })
+
   it("agrees with itself on a whole chunk", () => {
     const chunk = Uint8Array.from({ length: 4_194_304 }, (_, at) => (at * at) >> 5)
     assert.strictEqual(Hash.toHex(Hash.load().hash(chunk)), Hash.toHex(Hash.portable(chunk)))

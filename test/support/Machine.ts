@@ -12,6 +12,7 @@ import * as BlockFile from "../../src/platform/BlockFile.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
+import * as Reflink from "../../src/platform/Reflink.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import * as FileSource from "../../src/source/FileSource.ts"
 import * as Blocks from "../../src/store/Blocks.ts"
@@ -33,6 +34,7 @@ export const layerOn = (disk: Disk, locks: FileLock.LockTable) => {
     DiskFileSystem.layer(disk),
     BlockFile.layerDisk(disk),
     FileLock.layerMemory(locks, disk),
+    Reflink.layerDisk(disk),
     blocksOn(disk)
   )
   return Layer.mergeAll(

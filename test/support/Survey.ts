@@ -9,6 +9,8 @@ import * as Revision from "../../src/domain/Revision.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
 import { isTemporary } from "../../src/platform/temporaryName.ts"
 import * as Hash from "../../src/store/hash.ts"
+import * as LegacyChunk from "../../src/store/legacy/LegacyChunk.ts"
+import * as LegacyMap from "../../src/store/legacy/LegacyMap.ts"
 import { REPOSITORY } from "./World.ts"
 
 /** One revision with its content: the image's bytes, and which of its chunks are not what their names say. */
@@ -16,7 +18,7 @@ export interface Surveyed {
   readonly revision: Revision.Revision
   /** Bytes of the image, zeros where chunks are bad; `undefined` without a readable map. */
   readonly image: Uint8Array | undefined
-  /** Names of missing and damaged chunks. */
+  /** Names of missing and damaged chunks; of an image file, its blocks. */
   readonly bad: ReadonlyArray<string>
   /** All chunks it names. */
   readonly names: ReadonlyArray<string>
@@ -27,7 +29,7 @@ export interface Survey {
   readonly incomplete: ReadonlyArray<string>
   /** `.rev` files that cannot be read. */
   readonly broken: ReadonlyArray<string>
-  /** Maps without a `.rev`. */
+  /** Maps and images without a `.rev`, and what an upgrade should have removed. */
   readonly orphans: ReadonlyArray<string>
   /** Temporary files anywhere below the repository. */
   readonly temporary: ReadonlyArray<string>
@@ -87,7 +89,11 @@ const filesBelow = (disk: Readable["disk"], directory: string): Array<string> =>
     return disk.lstat(path).kind === "directory" ? filesBelow(disk, path) : [path]
   })
 
-const CHUNK_PATH = /\/chunks\/([0-9a-f]{2})\/([0-9a-f]{64})\.chunk\.zst$/
+const CHUNK_PATH = /\/chunks\/([0-9a-f]{2})\/([0-9a-f]{64}\.chunk\.zst|[0-9a-f]{32}\.chunk\.lzo)$/
+
+type Content = Omit<Surveyed, "revision">
+
+const NOTHING: Content = { image: undefined, bad: [], names: [] }
 
 /** Reads all. `memory` counts the calls, but nothing is changed. */
 export const take = (memory: Readable, directory = REPOSITORY): Survey => {
@@ -98,10 +104,13 @@ export const take = (memory: Readable, directory = REPOSITORY): Survey => {
   const chunks = new Map<string, string>()
   for (const path of files) {
     const [, folder, name] = CHUNK_PATH.exec(path) ?? []
-    if (name !== undefined && name.slice(0, 2) === folder) chunks.set(name, path)
+    if (name !== undefined && name.slice(0, 2) === folder) chunks.set(name.slice(0, name.indexOf(".")), path)
   }
 
-  const contentOf = (map: ChunkMap.ChunkMap) => {
+  const bytesOf = (name: string): Uint8Array | undefined =>
+    here.includes(name) ? memory.bytesAt(`${directory}/${name}`) : undefined
+
+  const contentOf = (map: ChunkMap.ChunkMap): Content => {
     const image = new Uint8Array(map.size)
     const bad = new Set<string>()
     const names = new Set<string>()
@@ -120,6 +129,64 @@ export const take = (memory: Readable, directory = REPOSITORY): Survey => {
     return { image, bad: [...bad], names: [...names] }
   }
 
+  /** An image file, of which the map knows the hash of each block, or nothing does. */
+  const imageOf = (file: Uint8Array, map: ChunkMap.ChunkMap | undefined): Content => {
+    if (map === undefined) return { image: file, bad: [], names: [] }
+    const image = new Uint8Array(map.size)
+    const bad: Array<string> = []
+    for (let index = 0; index < ChunkMap.count(map); index++) {
+      const offset = index * map.chunkSize
+      const block = file.subarray(offset, offset + ChunkMap.chunkLength(map, index))
+      const id = ChunkMap.idAt(map, index)
+      const isRight = id === undefined ? block.every((byte) => byte === 0) : Hash.toHex(hash(block)) === id
+      if (isRight && block.length === ChunkMap.chunkLength(map, index)) image.set(block, offset)
+      else bad.push(`block ${index}`)
+    }
+    return { image, bad, names: [] }
+  }
+
+  /** What backy 2.5 stored. */
+  const legacyOf = (map: LegacyMap.LegacyMap): Content => {
+    const image = new Uint8Array(map.size)
+    const bad: Array<string> = []
+    for (let index = 0; index < LegacyMap.count(map); index++) {
+      const id = LegacyMap.chunkAt(map, index)
+      const path = chunks.get(id ?? "")
+      const chunk = id === undefined || path === undefined ? undefined : LegacyChunk.decode(id, memory.bytesAt(path))
+      if (chunk === undefined || Either.isLeft(chunk)) bad.push(id ?? `chunk ${index}`)
+      else image.set(chunk.right.subarray(0, LegacyMap.lengthAt(map, index)), index * LegacyChunk.CHUNK_SIZE)
+    }
+    return { image, bad, names: [...LegacyMap.distinctIds(map)] }
+  }
+
+  /** The map that the metadata means, by its digest. */
+  const mapOf = (revision: Revision.Revision, ...places: ReadonlyArray<string>): ChunkMap.ChunkMap | undefined => {
+    for (const place of places) {
+      const bytes = bytesOf(place)
+      const read = bytes === undefined ? undefined : decodeMap(bytes)
+      if (read === undefined || Either.isLeft(read.map) || read.digest !== revision.mapDigest) continue
+      if (read.map.right.size === revision.size) return read.map.right
+    }
+    return undefined
+  }
+
+  const contentOfRevision = (revision: Revision.Revision): Content => {
+    const { backendType, id, mapDigest } = revision
+    if (backendType === "chunked-v3") {
+      const map = mapOf(revision, `${id}.map`, id)
+      return map === undefined ? NOTHING : contentOf(map)
+    }
+    const main = bytesOf(`${id}.old`) ?? bytesOf(id)
+    if (main === undefined) return NOTHING
+    if (backendType === "chunked") {
+      const map = LegacyMap.decode(main)
+      return Either.isLeft(map) ? NOTHING : legacyOf(map.right)
+    }
+    if (mapDigest === undefined) return imageOf(main, undefined)
+    const map = mapOf(revision, `${id}.map`)
+    return map === undefined ? NOTHING : imageOf(main, map)
+  }
+
   const complete = new Map<string, Surveyed>()
   const incomplete: Array<string> = []
   const broken: Array<string> = []
@@ -130,16 +197,14 @@ export const take = (memory: Readable, directory = REPOSITORY): Survey => {
     else if (!decoded.right.isComplete) incomplete.push(id)
     else {
       const revision = decoded.right
-      const read = here.includes(id) ? decodeMap(memory.bytesAt(`${directory}/${id}`)) : undefined
-      const usable = read !== undefined && Either.isRight(read.map) && read.digest === revision.mapDigest &&
-        read.map.right.size === revision.size
-      complete.set(id, {
-        revision,
-        ...(usable && Either.isRight(read.map)
-          ? contentOf(read.map.right)
-          : { image: undefined, bad: [], names: [] })
-      })
+      complete.set(id, { revision, ...contentOfRevision(revision) })
     }
+  }
+  const isOrphan = (name: string): boolean => {
+    const [, id = "", part] = /^([^.]+)(\.map|\.old)?$/.exec(name) ?? []
+    if (!Revision.isRevisionId(id)) return false
+    return !here.includes(`${id}.rev`) ||
+      (part !== undefined && complete.get(id)?.revision.backendType === "chunked-v3")
   }
   return {
     complete,
@@ -151,7 +216,7 @@ export const take = (memory: Readable, directory = REPOSITORY): Survey => {
         path.slice(directory.length + 1, -".rev".length)
       )
     ],
-    orphans: here.filter((name) => Revision.isRevisionId(name) && !here.includes(`${name}.rev`)),
+    orphans: here.filter(isOrphan),
     temporary: files.filter((path) => isTemporary(path.slice(path.lastIndexOf("/") + 1))),
     chunks: new Set(chunks.keys())
   }

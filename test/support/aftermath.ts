@@ -49,7 +49,7 @@ export const aftermath = (
   const left = Survey.take(disk)
   const found = [...damage(scenario, known, disk)]
 
-  const next = machine.run(disk, Scenarios.backup, { seed: 1_000_001, start: LATER })
+  const next = machine.run(disk, scenario.next ?? Scenarios.backup, { seed: 1_000_001, start: LATER })
   if (Exit.isFailure(next)) return [...found, `I6: the next backup fails: ${next.cause.toString()}`]
   const after = Survey.take(disk)
   const made = after.complete.get(next.value.revision.id)

@@ -1,21 +1,27 @@
 /**
  * Small repositories and what is done to them: the cases of the simulations with power loss and faults. To add an
- * operation (upgrade, when it is there) is to add an entry.
+ * operation is to add an entry.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { backup as backupOperation } from "../../src/operation/backup.ts"
+import { backup as backupOperation, type BackupReport } from "../../src/operation/backup.ts"
+import { diff } from "../../src/operation/diff.ts"
 import { distrust } from "../../src/operation/distrust.ts"
 import { expire } from "../../src/operation/expire.ts"
+import { find } from "../../src/operation/find.ts"
 import { forget } from "../../src/operation/forget.ts"
+import { init } from "../../src/operation/init.ts"
 import * as Output from "../../src/operation/Output.ts"
 import { purge as purgeOperation } from "../../src/operation/purge.ts"
 import { deleteReport, listReports } from "../../src/operation/reports.ts"
 import { restore as restoreOperation } from "../../src/operation/restore.ts"
+import { status } from "../../src/operation/status.ts"
 import { tags } from "../../src/operation/tags.ts"
+import { upgrade } from "../../src/operation/upgrade.ts"
 import { verify } from "../../src/operation/verify.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { addSmallHistory } from "./legacyRevision.ts"
 import { BLOCK, type Machine, type Services } from "./Machine.ts"
 import { START } from "./Simulation.ts"
 import * as Survey from "./Survey.ts"
@@ -25,6 +31,8 @@ const wait = Duration.zero
 
 /** Operations with the options that the scenarios use. */
 export const backup = backupOperation({ tags: ["daily"], schedule, force: false, wait })
+const cow = backupOperation({ tags: ["daily"], schedule, force: false, backend: "cowfile", wait })
+const upgradeAll = upgrade({ dryRun: false, force: false, backend: "chunked", wait })
 export const purge = purgeOperation({ dryRun: false, wait })
 export const verifyAll = verify({ revisions: "all", wait })
 export const expireAll = expire({ schedule, dryRun: false, unknownTags: false, wait })
@@ -40,12 +48,17 @@ export const restoreTo = (
     wait
   }).pipe(Effect.provide(Output.layerMemory([])))
 
+const job = { source: { type: "file", filename: IMAGE }, schedule }
+const initialise = init(job)
+
 /** One case: a repository, and what is done to it. */
 export interface Scenario {
   readonly name: string
   /** Makes the repository. What is not synced then is at risk. */
   readonly prepare: (bench: Bench) => void
   readonly operation: Effect.Effect<unknown, unknown, Services>
+  /** The backup that comes next. Default: one in chunks. */
+  readonly next?: Effect.Effect<BackupReport, unknown, Services>
   /** Whether it ends well when nothing goes wrong. */
   readonly fails?: true
   /** Revisions that may be removed, of those that are there. */
@@ -69,6 +82,8 @@ export interface Bench {
   readonly attempt: (operation: Effect.Effect<unknown, unknown, Services>) => void
   /** Writes the image: one letter a chunk, `.` is a hole, and a last piece of `tail` bytes. */
   readonly image: (letters: string, tail?: number) => void
+  /** Path of the newest revision's image file. */
+  readonly imageFile: () => string
   /** Path of the chunk of a letter in the newest revision, or of the chunk at an index. */
   readonly chunkAt: (index: number) => string
 }
@@ -116,6 +131,7 @@ export const prepare = (machine: Machine, scenario: Scenario): Prepared => {
       setFile(memory.disk, IMAGE, image)
       memory.syncAll()
     },
+    imageFile: () => `${REPOSITORY}/${Survey.newestTrusted(Survey.take(memory))?.revision.id}`,
     chunkAt: (index) => {
       const newest = Survey.newestTrusted(Survey.take(memory))
       const name = newest?.names[index]
@@ -164,6 +180,28 @@ const madeRevision = (disk: MemoryDisk, image: Uint8Array, before: Survey.Survey
     : [`I4: ${made.length} revisions were made, ${good.length} of them good`]
 }
 
+/** Images of complete revisions can no longer be written to. */
+const sealed = (disk: MemoryDisk): ReadonlyArray<string> =>
+  Array.from(Survey.take(disk).complete.values()).flatMap(({ revision: { backendType, id } }) =>
+    backendType === "cowfile" && disk.disk.lstat(`${REPOSITORY}/${id}`).mode !== 0o440
+      ? [`image ${id} could be written to`]
+      : []
+  )
+
+/** All is in the current format. */
+const upgraded = (disk: MemoryDisk): ReadonlyArray<string> => {
+  const { complete, orphans } = Survey.take(disk)
+  return [
+    ...orphans.map((name) => `${name} is left`),
+    ...Array.from(complete.values()).flatMap(({ revision: { backendType, id } }) =>
+      backendType === "chunked-v3" ? [] : [`${id} is not upgraded`]
+    )
+  ]
+}
+
+/** What went to standard output. */
+const output: Array<Uint8Array> = []
+
 /** A restore that succeeded left exactly the image. */
 const restored = (path: string) => (disk: MemoryDisk, image: Uint8Array): ReadonlyArray<string> => {
   try {
@@ -173,8 +211,7 @@ const restored = (path: string) => (disk: MemoryDisk, image: Uint8Array): Readon
   }
 }
 
-/** All cases. */
-export const scenarios: ReadonlyArray<Scenario> = [
+const all: ReadonlyArray<Scenario> = [
   {
     name: "the first backup",
     prepare: (bench) => bench.image("abc"),
@@ -342,6 +379,98 @@ export const scenarios: ReadonlyArray<Scenario> = [
     fails: true
   },
   {
+    name: "restore to standard output",
+    prepare: twoBackups,
+    operation: Effect.suspend(() => {
+      output.length = 0
+      return restoreOperation({ revision: "latest", target: { _tag: "Output" }, force: false, salvage: false, wait })
+    }).pipe(Effect.provide(Output.layerMemory(output))),
+    promises: (_, image) => Buffer.compare(Buffer.concat(output), image) === 0 ? [] : ["I2: other bytes came out"]
+  },
+  {
+    name: "a backup over a base that is damaged without anybody knowing",
+    prepare: (bench) => {
+      twoBackups(bench)
+      bench.memory.plantFile(bench.chunkAt(0), new Uint8Array(20).fill(1), 0o440)
+      bench.memory.syncAll()
+    },
+    operation: backup,
+    promises: madeRevision
+  },
+  {
+    name: "the first backup as an image",
+    prepare: (bench) => bench.image("ab.", 100),
+    operation: cow,
+    next: cow,
+    promises: (disk, image, before) => [...madeRevision(disk, image, before), ...sealed(disk)],
+    also: sealed
+  },
+  {
+    name: "a backup as an image that begins as a copy of its base",
+    prepare: (bench) => {
+      bench.image("abc", 100)
+      bench.run(cow)
+      bench.image("xb.d")
+    },
+    operation: cow,
+    next: cow,
+    promises: madeRevision,
+    also: sealed
+  },
+  {
+    name: "a backup as an image that shares a damaged block with its base",
+    prepare: (bench) => {
+      bench.image("abc")
+      bench.run(cow)
+      bench.memory.plantFile(bench.imageFile(), imageOf("azc"), 0o440)
+      bench.memory.syncAll()
+      bench.image("abd")
+    },
+    operation: cow,
+    next: cow,
+    promises: madeRevision,
+    also: sealed
+  },
+  {
+    name: "upgrade of images",
+    prepare: (bench) => {
+      bench.image("aab.")
+      bench.run(cow)
+      bench.image("acb.d")
+      bench.run(cow)
+    },
+    operation: upgradeAll,
+    promises: upgraded
+  },
+  {
+    name: "upgrade of what backy 2.5 wrote",
+    prepare: (bench) => {
+      addSmallHistory(bench.memory.disk, BLOCK)
+      bench.image("ab")
+    },
+    operation: upgradeAll,
+    promises: upgraded
+  },
+  {
+    name: "init",
+    prepare: (bench) => {
+      bench.memory.disk.unlink(`${REPOSITORY}/config`)
+      bench.image("ab")
+    },
+    operation: initialise,
+    next: Effect.zipRight(Effect.ignore(initialise), backup)
+  },
+  {
+    name: "status, find, diff and a list of reports",
+    prepare: twoBackups,
+    operation: Effect.all([
+      status({ revisions: undefined }),
+      find("latest"),
+      diff("first", "latest"),
+      listReports()
+    ])
+  },
+  {
     name: "deleting a report",
     prepare: (bench) => {
       twoBackups(bench)
@@ -368,3 +497,9 @@ export const scenarios: ReadonlyArray<Scenario> = [
     promises: madeRevision
   }
 ]
+
+/** Only the case of this name, for who has no time to prepare all of them. */
+const ONLY = process.env["BACKY_SCENARIO"]
+
+/** All cases. */
+export const scenarios: ReadonlyArray<Scenario> = all.filter(({ name }) => ONLY === undefined || name === ONLY)

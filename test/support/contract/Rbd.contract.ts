@@ -74,7 +74,9 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
 
     onImage("tells an image's size, and ENOENT for what is not there", (image, rbd) =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* rbd.info(image), { size: 3 * object + 512, indexInvalid: false })
+        const { id, ...info } = yield* rbd.info(image)
+        assert.match(id, /^[0-9a-f]+$/)
+        assert.deepStrictEqual(info, { size: 3 * object + 512, indexInvalid: false })
         yield* rbd.checkReadable(image)
         assert.propertyVal(yield* Effect.flip(rbd.checkReadable({ pool, image: "nope" })), "_tag", "RbdError")
         for (const missing of [{ pool, image: "nope" }, { pool: "nopool", image: image.image }]) {
@@ -189,18 +191,27 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
         assert.strictEqual((yield* Effect.flip(rbd.info(partial))).code, "ENOENT")
       }))
 
-    onImage("renames an image, never over another one, and removes it", (image, rbd) =>
-      Effect.gen(function*() {
-        const other = fixture.fresh()
-        yield* Effect.promise(() => fixture.create(other, object))
-        assert.strictEqual((yield* Effect.flip(rbd.renameImage(image, other))).code, "EEXIST")
-        const next = fixture.fresh()
-        yield* rbd.renameImage(image, next)
-        assert.strictEqual((yield* Effect.flip(rbd.info(image))).code, "ENOENT")
-        assert.strictEqual((yield* rbd.info({ pool, image: next })).size, 3 * object + 512)
-        yield* rbd.removeImage({ pool, image: next })
-        assert.strictEqual((yield* Effect.flip(rbd.info({ pool, image: next }))).code, "ENOENT")
-      }))
+    onImage(
+      "renames an image, never over another one, finds it by its id, and removes it",
+      (image, rbd) =>
+        Effect.gen(function*() {
+          const other = fixture.fresh()
+          yield* Effect.promise(() => fixture.create(other, object))
+          assert.strictEqual((yield* Effect.flip(rbd.renameImage(image, other))).code, "EEXIST")
+          const next = fixture.fresh()
+          const before = yield* rbd.info(image)
+          yield* rbd.createSnapshot(image, "a")
+          yield* rbd.renameImage(image, next)
+          assert.strictEqual((yield* Effect.flip(rbd.info(image))).code, "ENOENT")
+          assert.deepStrictEqual(yield* rbd.info({ pool, image: next }), before)
+          yield* rbd.removeSnapshotById(pool, before.id, "a")
+          assert.deepStrictEqual(yield* rbd.snapshots({ pool, image: next }), [])
+          assert.strictEqual((yield* Effect.flip(rbd.removeSnapshotById(pool, before.id, "a"))).code, "ENOENT")
+          assert.strictEqual((yield* Effect.flip(rbd.removeSnapshotById(pool, "1234nope", "a"))).code, "ENOENT")
+          yield* rbd.removeImage({ pool, image: next })
+          assert.strictEqual((yield* Effect.flip(rbd.info({ pool, image: next }))).code, "ENOENT")
+        })
+    )
 
     onImage("takes no name for an option, nor for more than a name", (image, rbd) =>
       Effect.gen(function*() {
@@ -210,6 +221,8 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
             rbd.info({ pool, image: odd }),
             rbd.createSnapshot(image, odd),
             rbd.removeSnapshot(image, odd),
+            rbd.removeSnapshotById(pool, odd, "a"),
+            rbd.removeSnapshotById(pool, "10", odd),
             Stream.runDrain(rbd.diff(image, { from: odd, to: "a", wholeObject: false })),
             Stream.runDrain(rbd.diff(image, { from: undefined, to: odd, wholeObject: false })),
             Effect.scoped(rbd.open(image, odd)),

@@ -1,0 +1,816 @@
+// @ts-check
+/**
+ * The ways in which the source is broken on purpose: each sync, each order, each lock, each exit code and each check of
+ * a hash, one after the other. To add a place that must not be lost is to add an entry here.
+ */
+
+/**
+ * @typedef {object} Test
+ * @property {ReadonlyArray<string>} args what the test runner is given
+ * @property {string} [scenario] the only scenario that simulations prepare
+ *
+ * @typedef {object} Mutation
+ * @property {string} name what is broken, for people
+ * @property {string} file
+ * @property {string} from a text that the file has
+ * @property {string} to what is there instead
+ * @property {ReadonlyArray<Test>} tests the likeliest first
+ * @property {true} [built] the tests run the built program
+ */
+
+const simulation = (/** @type {string} */ file, /** @type {string} */ title, /** @type {string} */ scenario) => ({
+  args: [`test/simulation/${file}.test.ts`, "-t", `${title} ${scenario}$`],
+  scenario
+})
+/** A power loss at any point of an operation. */
+const crash = (/** @type {string} */ scenario) => simulation("crash", "help in", scenario)
+/** A power loss in the verify or backup that follows a kill. */
+const second = (/** @type {string} */ follower, /** @type {string} */ scenario) =>
+  simulation("crash", `in the next ${follower} after kill -9 in`, scenario)
+/** Failing calls in an operation. */
+const fault = (/** @type {string} */ scenario) => simulation("faults", "success in", scenario)
+/** Tests of a file or folder, or those with a part of their name. */
+const of = (/** @type {string} */ path, /** @type {ReadonlyArray<string>} */ ...[name]) => ({
+  args: [`test/${path}`, ...name === undefined ? [] : ["-t", name]]
+})
+const locked = (/** @type {string} */ operation) => of("operation/locks", `a purge runs, ${operation} fails`)
+
+/** @type {ReadonlyArray<Mutation>} */
+const syncs = [
+  {
+    name: "chunks are not synced",
+    file: "src/store/chunkFile.ts",
+    from: "for (const chunk of pending) disk.datasync(chunk.descriptor)",
+    to: "",
+    tests: [crash("the first backup")]
+  },
+  {
+    name: "chunks are renamed before they are synced",
+    file: "src/store/chunkFile.ts",
+    from: "for (const chunk of pending) disk.datasync(chunk.descriptor)",
+    to: "for (const chunk of pending) disk.rename(chunk.temporary, pathOf(repository, chunk.hex))\n    " +
+      "for (const chunk of pending) disk.datasync(chunk.descriptor)\n    return",
+    tests: [of("store/Blocks"), crash("the first backup"), fault("the first backup")]
+  },
+  {
+    name: "an error of syncing a chunk is not told",
+    file: "src/store/chunkFile.ts",
+    from: "for (const chunk of pending) disk.datasync(chunk.descriptor)",
+    to: "for (const chunk of pending) try { disk.datasync(chunk.descriptor) } catch {}",
+    tests: [of("store/durability")]
+  },
+  {
+    name: "a chunk that is found is not synced",
+    file: "src/store/storeBlocks.ts",
+    from: "{ hashed: true, sync: true }",
+    to: "{ hashed: true, sync: false }",
+    tests: [of("store/durability")]
+  },
+  {
+    name: "the folders of new chunks are not synced",
+    file: "src/operation/chunk.ts",
+    from: "yield* store.sync([...folders])",
+    to: "",
+    tests: [crash("the first backup")]
+  },
+  {
+    name: "the folder of a chunk that is found is not synced",
+    file: "src/store/storeBlocks.ts",
+    from: "    batch.folders.add(ChunkFile.folderOf(hex))\n    if (present.state === \"good\") {",
+    to: "    if (present.state !== \"good\") batch.folders.add(ChunkFile.folderOf(hex))\n    if (present.state === \"good\") {",
+    tests: [second("backup", "the first backup")]
+  },
+  {
+    name: "a folder of chunks is not synced",
+    file: "src/store/ChunkStore.ts",
+    from: "(folder) => Durable.syncDirectory(`${root}/${folder}`)",
+    to: "() => Effect.void",
+    tests: [crash("the first backup")]
+  },
+  {
+    name: "the folder that holds the folders of chunks is not synced",
+    file: "src/store/ChunkStore.ts",
+    from: "Effect.zipRight(Durable.syncDirectory(root), Durable.syncDirectory(directory))",
+    to: "Durable.syncDirectory(directory)",
+    tests: [crash("the first backup"), second("backup", "the first backup")]
+  },
+  {
+    name: "the folders of chunks healed while comparing are not synced",
+    file: "src/operation/compare.ts",
+    from: "yield* store.sync([...folders])",
+    to: "",
+    tests: [crash("a backup over a base that is damaged without anybody knowing")]
+  },
+  {
+    name: "the folders of healed chunks are not synced before trust is given back",
+    file: "src/operation/heal.ts",
+    from: "yield* store.sync(there.filter(",
+    to: "void (there.filter(",
+    tests: [second("verify", "a backup that heals damaged and missing chunks")]
+  },
+  {
+    name: "a revision is verified again without syncing the folders of its chunks",
+    file: "src/operation/verify.ts",
+    from: "if (!current.isTrusted && verified.isTrusted) yield* syncDoubted(current)",
+    to: "",
+    tests: [second("verify", "a backup that heals damaged and missing chunks")]
+  },
+  {
+    name: "a revision becomes whole again without syncing the folders of its chunks",
+    file: "src/operation/heal.ts",
+    from: "    yield* syncDoubted(revision)\n",
+    to: "",
+    tests: [of("operation/heal", "belie")]
+  },
+  {
+    name: "the folders of an increment's chunks are not synced",
+    file: "src/operation/chunkChanges.ts",
+    from: "yield* store.sync([...folders])",
+    to: "",
+    tests: [of("operation/samples", "power loss")]
+  },
+  {
+    name: "the folders of chunks healed by samples are not synced",
+    file: "src/operation/compareSamples.ts",
+    from: "yield* store.sync([...folders])",
+    to: "",
+    tests: [of("operation/samples", "power loss")]
+  },
+  {
+    name: "metadata is not synced",
+    file: "src/platform/Durable.ts",
+    from: "restore(Effect.zipRight(file.writeAt(bytes, 0), file.sync))",
+    to: "restore(file.writeAt(bytes, 0))",
+    tests: [of("platform/Durable")]
+  },
+  {
+    name: "metadata is renamed before it is synced",
+    file: "src/platform/Durable.ts",
+    from: "        return restore(Effect.zipRight(file.writeAt(bytes, 0), file.sync))\n      }).pipe(\n" +
+      "        Effect.zipRight(Effect.mapError(system.rename(temporary, path), (error) => fromPlatform(error, path))),\n",
+    to: "        return restore(Effect.zipRight(file.writeAt(bytes, 0), Effect.zipRight(" +
+      "Effect.mapError(system.rename(temporary, path), (error) => fromPlatform(error, path)), file.sync)))\n      }).pipe(\n",
+    tests: [of("platform/Durable"), crash("tags")]
+  },
+  {
+    name: "metadata is written in place",
+    file: "src/platform/Durable.ts",
+    from: "const temporary = join(directory, temporaryName(basename(path), yield* unique))",
+    to: "yield* unique\n    const temporary = path",
+    tests: [of("platform/Durable"), crash("tags")]
+  },
+  {
+    name: "directories are not synced",
+    file: "src/platform/Durable.ts",
+    from: "(directory) => directory.sync)",
+    to: "() => Effect.void)",
+    tests: [of("platform/Durable")]
+  },
+  {
+    name: "the directory is not synced after metadata was replaced",
+    file: "src/platform/Durable.ts",
+    from: "    yield* syncDirectory(directory)\n",
+    to: "",
+    tests: [of("platform/Durable"), fault("tags")]
+  },
+  {
+    name: "a new directory is not synced in its parent",
+    file: "src/platform/Files.ts",
+    from: "    yield* syncDirectory(dirname(path))\n",
+    to: "",
+    tests: [of("platform/FileSystem"), of("platform/Durable"), of("store/ChunkStore"), crash("the first backup")]
+  },
+  {
+    name: "the directory is not synced between removing a revision and its map",
+    file: "src/repository/Repository.ts",
+    from: "yield* Files.removeIfPresent(revisionPath(id))\n          yield* Durable.syncDirectory(directory)",
+    to: "yield* Files.removeIfPresent(revisionPath(id))",
+    tests: [crash("forget, and purge at once"), fault("forget, and purge at once")]
+  },
+  {
+    name: "the map goes before its revision",
+    file: "src/repository/Repository.ts",
+    from: "yield* Files.removeIfPresent(revisionPath(id))\n",
+    to: "yield* removeParts(id)\n          yield* Files.removeIfPresent(revisionPath(id))\n",
+    tests: [crash("forget, and purge at once")]
+  },
+  {
+    name: "purge does not sync the directory before the first chunk goes",
+    file: "src/operation/purge.ts",
+    from: "if (!options.dryRun) yield* Durable.syncDirectory(repository.directory)",
+    to: "",
+    tests: [of("operation/purge", "durable")]
+  },
+  {
+    name: "a restored file is not synced",
+    file: "src/operation/restoreTarget.ts",
+    from: "        yield* file.sync\n        yield* Files.rename",
+    to: "        yield* Files.rename",
+    tests: [of("operation/restore"), crash("restore to a new file")]
+  },
+  {
+    name: "the directory of a restored file is not synced",
+    file: "src/operation/restoreTarget.ts",
+    from: "Effect.tap(() => Durable.syncDirectory(dirname(path)))",
+    to: "Effect.tap(() => Effect.void)",
+    tests: [of("operation/restore", "durably"), fault("restore to a new file")]
+  },
+  {
+    name: "an overwritten file is not synced",
+    file: "src/operation/restoreTarget.ts",
+    from: "      yield* file.sync\n      return result\n    }))",
+    to: "      return result\n    }))",
+    tests: [of("operation/restore"), fault("restore over a file")]
+  },
+  {
+    name: "a new file appears under its name before it is whole",
+    file: "src/operation/restoreTarget.ts",
+    from: "`.${basename(path)}.backy-partial`",
+    to: "basename(path)",
+    tests: [of("operation/restore", "partial"), crash("restore to a new file")]
+  },
+  {
+    name: "standard output is not synced when it is a file",
+    file: "src/operation/restore.ts",
+    from: "  yield* output.finish\n",
+    to: "",
+    tests: [of("operation/restore", "standard output"), fault("restore to standard output")]
+  },
+  {
+    name: "an image is not synced",
+    file: "src/operation/cowImage.ts",
+    from: "        yield* file.sync\n        // what is read back",
+    to: "        // what is read back",
+    tests: [of("operation/cowfile"), crash("the first backup as an image")]
+  },
+  {
+    name: "an image that is published is not synced with its mode",
+    file: "src/operation/cowImage.ts",
+    from: "    yield* files.withFile(path, { access: \"read\" }, (file) => file.sync)\n",
+    to: "",
+    tests: [of("operation/cowfile"), crash("the first backup as an image")]
+  },
+  {
+    name: "a block of an image that is written anew is not synced",
+    file: "src/store/imageFile.ts",
+    from: "    disk.datasync(descriptor)\n",
+    to: "",
+    tests: [crash("a backup as an image that shares a damaged block with its base")]
+  },
+  {
+    name: "converted chunks' folders are not synced",
+    file: "src/operation/convert.ts",
+    from: "yield* store.sync([...folders])",
+    to: "",
+    tests: [of("operation/upgrade", "power loss"), crash("upgrade of image files")]
+  },
+  {
+    name: "an upgrade replaces the old before its commit",
+    file: "src/operation/upgrade.ts",
+    from: "Effect.zipRight(repository.publish(current), repository.settle(current))",
+    to: "Effect.zipRight(repository.settle(current), repository.publish(current))",
+    tests: [of("operation/upgrade")]
+  },
+  {
+    name: "the directory is not synced after an upgraded map took its place",
+    file: "src/repository/Image.ts",
+    from: "    yield* Durable.syncDirectory(directory)\n    yield* Files.removeIfPresent(old)",
+    to: "    yield* Files.removeIfPresent(old)",
+    tests: [of("operation/upgrade", "power loss"), crash("upgrade of image files"), crash("upgrade of what backy 2.5")]
+  },
+  {
+    name: "the old image goes before the upgraded map took its place",
+    file: "src/repository/Image.ts",
+    from: "    yield* Files.rename(map, main)\n    yield* Durable.syncDirectory(directory)\n    yield* Files.removeIfPresent(old)",
+    to: "    yield* Files.removeIfPresent(old)\n    yield* Files.removeIfPresent(main)\n    yield* Files.rename(map, main)\n" +
+      "    yield* Durable.syncDirectory(directory)",
+    tests: [of("operation/upgrade", "power loss"), crash("upgrade of image files"), crash("upgrade of what backy 2.5")]
+  },
+  {
+    name: "no incomplete revision is published before the source is touched",
+    file: "src/operation/backup.ts",
+    from: "  yield* repository.publish(incomplete)\n",
+    to: "",
+    tests: [of("source/CephRbdSource", "only when its revision")]
+  },
+  {
+    name: "a snapshot is made that was not noted",
+    file: "src/source/CephRbdSource.ts",
+    from: "      yield* Effect.mapError(Notes.add(directory, Rbd.format(image, name)), notReady)\n",
+    to: "",
+    tests: [of("source/CephRbdSource")]
+  }
+]
+
+/** @type {ReadonlyArray<Mutation>} */
+const locks = [
+  ["backup", "src/operation/backup.ts", "  yield* locks.forBackup(options.wait)\n", "backup"],
+  ["purge", "src/operation/purge.ts", "  if (!options.dryRun) yield* locks.forPurge(options.wait)\n", "purge"],
+  ["expire", "src/operation/expire.ts", "  if (!options.dryRun) yield* locks.forEdit(options.wait)\n", "expire"],
+  ["forget", "src/operation/forget.ts", "  yield* locks.forEdit(options.wait)\n", "forget"],
+  ["tags", "src/operation/tags.ts", "  yield* locks.forEdit(options.wait)\n", "tags"],
+  ["distrust", "src/operation/distrust.ts", "  yield* locks.forEdit(options.wait)\n", "distrust"],
+  ["reports delete", "src/operation/reports.ts", "  yield* locks.forEdit(options.wait)\n", "deleteReport"],
+  ["restore", "src/operation/restore.ts", "  yield* locks.forReading(options.wait)\n", "restore"]
+].map(([name = "", file = "", from = "", test = ""]) => ({
+  name: `${name} takes no lock`,
+  file,
+  from,
+  to: "",
+  tests: [locked(test)]
+}))
+
+/** @type {ReadonlyArray<Mutation>} */
+const moreLocks = [
+  {
+    name: "upgrade takes no lock",
+    file: "src/operation/upgrade.ts",
+    from: "    yield* locks.forBackup(wait)\n",
+    to: "",
+    tests: [of("operation/upgrade"), locked("upgrade")]
+  },
+  {
+    name: "verify takes no lock while it reads",
+    file: "src/operation/verify.ts",
+    from: "    yield* locks.forReading(options.wait)\n",
+    to: "",
+    tests: [of("operation/locks", "a purge runs, verify fails"), of("operation/verify")]
+  },
+  {
+    name: "verify takes no lock when it records",
+    file: "src/operation/verify.ts",
+    from: "    yield* Effect.tapErrorTag(locks.forRecording(options.wait), \"LockHeld\", () => tellUnrecorded(found))\n",
+    to: "",
+    tests: [of("operation/locks", "revisions are edited, verify fails")]
+  },
+  {
+    name: "a backup does not keep purges away",
+    file: "src/repository/locks.ts",
+    from: "Effect.zipRight(take(\".backup\", \"exclusive\", wait), take(\".purge\", \"shared\", Duration.max(wait, PURGE_PATIENCE)))",
+    to: "take(\".backup\", \"exclusive\", wait)",
+    tests: [of("operation/locks")]
+  },
+  {
+    name: "a purge does not keep backups away",
+    file: "src/repository/locks.ts",
+    from: "Effect.zipRight(take(\".backup\", \"exclusive\", wait), take(\".purge\", \"exclusive\", wait))",
+    to: "take(\".purge\", \"exclusive\", wait)",
+    tests: [of("operation/locks", "edited, purge"), of("simulation/concurrency")]
+  },
+  {
+    name: "a purge does not keep readers away",
+    file: "src/repository/locks.ts",
+    from: "Effect.zipRight(take(\".backup\", \"exclusive\", wait), take(\".purge\", \"exclusive\", wait))",
+    to: "take(\".backup\", \"exclusive\", wait)",
+    tests: [of("operation/locks", "restore runs, purge"), of("simulation/concurrency")]
+  },
+  {
+    name: "readers lock nothing",
+    file: "src/repository/locks.ts",
+    from: "takeIfPossible(\".purge\", \"shared\", wait)\n\n",
+    to: "Effect.zipRight(takeIfPossible(\".purge\", \"shared\", wait), Effect.void).pipe(Effect.scoped)\n\n",
+    tests: [of("operation/locks")]
+  },
+  {
+    name: "a lock on a file that was replaced counts",
+    file: "src/platform/lockFile.ts",
+    from: "return ours.dev === named.dev && ours.ino === named.ino",
+    to: "return ours.dev === named.dev || ours.ino === named.ino",
+    tests: [of("platform/FileLock")]
+  },
+  {
+    name: "a lock that others hold counts as ours",
+    file: "src/platform/nodeFileLock.ts",
+    from: "if (exitCode === 1 && stderr === \"\") return resume(Effect.succeed(false))",
+    to: "if (exitCode === 1 && stderr === \"\") return resume(Effect.succeed(true))",
+    tests: [of("platform/FileLock")]
+  },
+  {
+    name: "a flock program that fails counts as having locked",
+    file: "src/platform/nodeFileLock.ts",
+    from: "      fail(/no locks available",
+    to: "      resume(Effect.succeed(true))\n      fail(/no locks available",
+    tests: [of("platform/FileLock")]
+  },
+  {
+    name: "nobody signs a lock",
+    file: "src/platform/lockFile.ts",
+    from: "sign(disk, descriptor, `${yield* holderText}\\n`)",
+    to: "yield* holderText",
+    tests: [of("platform/FileLock")]
+  },
+  {
+    name: "two schedulers run on one directory",
+    file: "src/daemon/Daemon.ts",
+    from: "locks.acquire(`${baseDir}/.lock`, \"exclusive\")",
+    to: "locks.acquire(`${baseDir}/.lock`, \"shared\")",
+    tests: [of("end-to-end/scheduler")],
+    built: true
+  },
+  {
+    name: "two restores to one new file both succeed",
+    file: "src/operation/restoreTarget.ts",
+    from: "if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {",
+    to: "if (named === undefined) {",
+    tests: [of("operation/restore"), of("simulation/concurrency")]
+  }
+]
+
+/** @type {ReadonlyArray<Mutation>} */
+const programs = [
+  {
+    name: "the exit code of a program is not checked",
+    file: "src/platform/Process.ts",
+    from: "return exitCode === 0",
+    to: "return exitCode >= 0",
+    tests: [of("platform/Process")]
+  },
+  {
+    name: "a program that was killed counts as ended",
+    file: "src/platform/nodeProcess.ts",
+    from: "if (exitCode === null) return yield* failed(\"signal\", { signal: signal ?? \"a signal\" })",
+    to: "if (exitCode === null) return { exitCode: 0, stderr }",
+    tests: [of("platform/Process")]
+  },
+  {
+    name: "a program that did not read all of its input counts",
+    file: "src/platform/nodeProcess.ts",
+    from: "if (exitCode === 0 && !(yield* Deferred.await(fed))) return yield* failed(\"input\")",
+    to: "",
+    tests: [of("platform/Process")]
+  },
+  {
+    name: "the exit code behind a stream is not checked",
+    file: "src/platform/nodeProcess.ts",
+    from: "return Stream.concat(child.stdout.stream, Stream.drain(Stream.fromEffect(check)))",
+    to: "return Stream.concat(child.stdout.stream, Stream.drain(Stream.fromEffect(Effect.ignore(check))))",
+    tests: [of("platform/Process"), of("platform/rbdProgram")]
+  },
+  {
+    name: "the exit code of rbd is not checked",
+    file: "src/platform/rbdProgram.ts",
+    from: "        (result) => succeeded(program, args, result)\n      ).pipe(",
+    to: "        (result) => Effect.succeed(result)\n      ).pipe(",
+    tests: [of("platform/rbdProgram")]
+  },
+  {
+    name: "the exit code of rbd import is not checked",
+    file: "src/platform/rbdProgram.ts",
+    from: "Effect.flatMap((result) => succeeded(program, args, result)),\n            Effect.mapError((error) => error instanceof",
+    to: "Effect.mapError((error) => error instanceof",
+    tests: [of("platform/rbdProgram")]
+  },
+  {
+    name: "an imported image gets its name although the import failed",
+    file: "src/operation/restoreImage.ts",
+    from: "yield* rbd.importImage(partial, Stream.flattenTake(Stream.fromQueue(queue))).pipe(",
+    to: "yield* Effect.ignore(rbd.importImage(partial, Stream.flattenTake(Stream.fromQueue(queue)))).pipe(",
+    tests: [of("operation/samples"), of("source/CephRbdSource"), of("operation"), of("platform")]
+  },
+  {
+    name: "a diff without its end mark counts",
+    file: "src/platform/RbdDiff.ts",
+    from: "finish: () => part === \"nothing\" ?",
+    to: "finish: () => part !== \"magic\" ?",
+    tests: [of("platform/RbdDiff")]
+  },
+  {
+    name: "bytes behind the end mark of a diff are ignored",
+    file: "src/platform/RbdDiff.ts",
+    from: "if (part === \"nothing\") return invalid(\"bytes after the end mark\")",
+    to: "if (part === \"nothing\") return Either.right(events)",
+    tests: [of("platform/RbdDiff")]
+  },
+  {
+    name: "a record of a diff may lie behind the image's end",
+    file: "src/platform/RbdDiff.ts",
+    from: "if (offset + length > BigInt(header.size ?? 0)) {",
+    to: "if (offset > BigInt(header.size ?? 0)) {",
+    tests: [of("platform/RbdDiff")]
+  },
+  {
+    name: "the diff between other snapshots counts",
+    file: "src/platform/RbdDiff.ts",
+    from: "if (name !== expected[key]) {",
+    to: "if (name === \"\") {",
+    tests: [of("platform/RbdDiff")]
+  },
+  {
+    name: "the diff of an image of another size counts",
+    file: "src/source/CephRbdSource.ts",
+    from: "return event.size === size ? Effect.succeed([])",
+    to: "return event.size >= 0 ? Effect.succeed([])",
+    tests: [of("source/CephRbdSource")]
+  },
+  {
+    name: "the exit code of a job's backup is not checked",
+    file: "src/daemon/JobRunner.ts",
+    from: "if (result.exitCode !== 0) return",
+    to: "if (result.exitCode < 0) return",
+    tests: [of("daemon"), of("end-to-end/scheduler")],
+    built: true
+  }
+]
+
+/** @type {ReadonlyArray<Mutation>} */
+const checks = [
+  {
+    name: "the hash of a chunk is not checked",
+    file: "src/store/chunkFile.ts",
+    from: "options.hashed && toHex(tools.hash(content)) !== hex",
+    to: "options.hashed && content.length === 0",
+    tests: [of("operation/verify")]
+  },
+  {
+    name: "a chunk found in the repository is believed by its name",
+    file: "src/store/storeBlocks.ts",
+    from: "{ hashed: true, sync: true }",
+    to: "{ hashed: false, sync: true }",
+    tests: [of("operation/heal", "not believed")]
+  },
+  {
+    name: "a torn chunk found in the repository is reused",
+    file: "src/store/storeBlocks.ts",
+    from: "    if (present.state === \"good\") {\n      release(present.content)",
+    to: "    if (present.state !== \"missing\") {\n      if (present.state === \"good\") release(present.content)",
+    tests: [of("operation/heal", "not believed"), crash("a backup over torn chunks that no revision names")]
+  },
+  {
+    name: "what follows a zstd frame is ignored",
+    file: "src/store/codec.ts",
+    from: "return engine.bytesWritten === frame.byteLength ? buffer : undefined",
+    to: "return engine.bytesWritten >= 0 ? buffer : undefined",
+    tests: [of("store/codec")]
+  },
+  {
+    name: "a bomb is decompressed to its end",
+    file: "src/store/codec.ts",
+    from: "maxOutputLength: Math.max(1, limit),",
+    to: "",
+    tests: [of("store/codec")]
+  },
+  {
+    name: "a chunk file of any size is read",
+    file: "src/store/chunkFile.ts",
+    from: "if (size > maxFrameLength(length)) {",
+    to: "if (size > 2 ** 40) {",
+    tests: [of("store/Blocks"), of("end-to-end/bombs")],
+    built: true
+  },
+  {
+    name: "metadata of any size is read",
+    file: "src/platform/Durable.ts",
+    from: "if (size > maxBytes) return yield* tooLarge",
+    to: "",
+    tests: [of("platform/Durable")]
+  },
+  {
+    name: "one reading is enough for damage",
+    file: "src/store/readBlocks.ts",
+    from: "    if (found.state === \"damaged\") found = readHeld(bench, request, index, hex)\n",
+    to: "",
+    tests: [of("operation/verify", "two readings")]
+  },
+  {
+    name: "an I/O error counts as damage",
+    file: "src/store/readBlocks.ts",
+    from: "return { bad: { index, id: hex, state: \"unreadable\", why } }",
+    to: "return { bad: { index, id: hex, state: \"damaged\", why } }",
+    tests: [of("operation/verify", "unreadable")]
+  },
+  {
+    name: "bad chunks are not read again with the locks held",
+    file: "src/operation/verify.ts",
+    from: "const bad = yield* stillBad(found)",
+    to: "const bad = yield* Effect.as(stillBad(found), found.bad)",
+    tests: [of("operation/verify", "holds the locks")]
+  },
+  {
+    name: "only the revisions that were asked for are distrusted",
+    file: "src/operation/verify.ts",
+    from: "for (const revision of history.complete) {\n      const map",
+    to: "for (const { revision } of found.examined) {\n      const map",
+    tests: [of("operation/verify", "distrusts all")]
+  },
+  {
+    name: "the digest of a map is not checked",
+    file: "src/repository/Image.ts",
+    from: "revision.mapDigest !== digestOf(bytes)",
+    to: "bytes.length === 0",
+    tests: [of("repository/Repository"), of("operation")]
+  },
+  {
+    name: "the size of a map is not compared with the revision's",
+    file: "src/repository/Image.ts",
+    from: "revision.size !== undefined && revision.size !== map.size",
+    to: "revision.size !== undefined && map.size < 0",
+    tests: [of("repository/Repository")]
+  },
+  {
+    name: "metadata of one revision is believed under the name of another",
+    file: "src/repository/Repository.ts",
+    from: "decoded.right.id === name.slice(0, -SUFFIX.length)",
+    to: "decoded.right.id !== \"\"",
+    tests: [of("repository/Repository")]
+  },
+  {
+    name: "the source is not compared with what was stored",
+    file: "src/operation/backup.ts",
+    from: "if (differences.length > 0) {",
+    to: "if (differences.length < 0) {",
+    tests: [of("operation/backup", "hold still")]
+  },
+  {
+    name: "a stored chunk counts as equal to the source when it can be decoded",
+    file: "src/store/compareBlocks.ts",
+    from: "let same = found.state === \"good\" && Buffer.compare(block, found.content) === 0",
+    to: "let same = found.state === \"good\"",
+    tests: [of("store/Blocks"), of("operation/backup", "hold still")]
+  },
+  {
+    name: "holes are not compared with the source",
+    file: "src/store/compareBlocks.ts",
+    from: "      if (isZero(block)) equal += block.byteLength\n",
+    to: "      if (block.byteLength > 0) equal += block.byteLength\n",
+    tests: [of("store/Blocks"), of("operation/backup", "hold still")]
+  },
+  {
+    name: "a source that was written to meanwhile is accepted",
+    file: "src/operation/compare.ts",
+    from: "if (differences.length === 0) yield* content.unchanged",
+    to: "",
+    tests: [of("operation/backup", "touched")]
+  },
+  {
+    name: "another file in the source's place is not noticed",
+    file: "src/source/FileSource.ts",
+    from: "before.dev !== after.dev || before.ino !== after.ino",
+    to: "before.dev !== after.dev",
+    tests: [of("operation/backup", "another file"), of("source/FileSource")]
+  },
+  {
+    name: "what heals a chunk is not hashed",
+    file: "src/store/compareBlocks.ts",
+    from: "if (toHex(tools.hash(block)) !== hex) return",
+    to: "",
+    tests: [of("store/Blocks", "heals given"), of("operation/heal")]
+  },
+  {
+    name: "what heals a chunk while comparing is not hashed",
+    file: "src/store/compareBlocks.ts",
+    from: "if (!same && hashOf(block) === hex) {",
+    to: "if (!same) {",
+    tests: [of("store/Blocks"), of("operation/backup", "hold still")]
+  },
+  {
+    name: "what heals a chunk from a snapshot is not hashed",
+    file: "src/operation/heal.ts",
+    from: "if (id === undefined || Option.isNone(block) || Hash.toHex(hash(block.value)) !== id) continue",
+    to: "if (id === undefined || Option.isNone(block)) continue",
+    tests: [of("operation/samples")]
+  },
+  {
+    name: "trust is given back without reading the chunks",
+    file: "src/operation/heal.ts",
+    from: "for (const chunk of checked.bad) good.delete(StoredId.nameOf(chunk.id))",
+    to: "for (const chunk of checked.bad) good.has(StoredId.nameOf(chunk.id))",
+    tests: [of("operation/heal", "cannot heal")]
+  },
+  {
+    name: "chunks that the base promises are not looked for",
+    file: "src/operation/missing.ts",
+    from: "if (!ChunkMap.isHole(map, index) && !present.has(map.ids, index * ChunkId.BYTES)) missing.push(index)",
+    to: "present.has(map.ids, index * ChunkId.BYTES)",
+    tests: [of("operation/heal", "lost all"), of("operation/samples"), of("source/CephRbdSource")]
+  },
+  {
+    name: "a distrusted revision is a base",
+    file: "src/operation/base.ts",
+    from: "if (!revision.isTrusted || revision.backendType",
+    to: "if (revision.backendType",
+    tests: [of("operation/heal", "no base")]
+  },
+  {
+    name: "a distrusted revision is the base of an increment",
+    file: "src/operation/base.ts",
+    from: "complete.toReversed().filter(({ isTrusted }) => isTrusted)",
+    to: "complete.toReversed()",
+    tests: [of("operation/samples"), of("source/CephRbdSource")]
+  },
+  {
+    name: "a distrusted image is a base",
+    file: "src/operation/cowImage.ts",
+    from: "if (!revision.isTrusted || revision.backendType",
+    to: "if (revision.backendType",
+    tests: [of("operation/cowfile")]
+  },
+  {
+    name: "the blocks of an image are not hashed",
+    file: "src/store/imageFile.ts",
+    from: "return toHex(hash(buffer)) === hex",
+    to: "return toHex(hash(buffer)).length === hex.length",
+    tests: [of("operation/cowfile")]
+  },
+  {
+    name: "the holes of an image are not checked",
+    file: "src/store/imageFile.ts",
+    from: "      return isZero(buffer)\n",
+    to: "      return buffer.length > 0\n",
+    tests: [of("operation/cowfile")]
+  },
+  {
+    name: "samples are not compared",
+    file: "src/operation/compareSamples.ts",
+    from: "return Buffer.compare(source, bytes) === 0",
+    to: "return bytes.length === source.length",
+    tests: [of("operation/samples")]
+  },
+  {
+    name: "too few samples are enough",
+    file: "src/operation/compareSamples.ts",
+    from: "onTimeout: () => new VerificationTooSlow({ compared: done.size, of: required.length })\n    })\n  )",
+    to: "onTimeout: () => new VerificationTooSlow({ compared: done.size, of: required.length })\n    }),\n    Effect.ignore\n  )",
+    tests: [of("operation/samples")]
+  },
+  {
+    name: "what a source gives a second time is not compared",
+    file: "src/operation/compareAgain.ts",
+    from: "if (why === undefined && before === after) continue",
+    to: "if (why === undefined) continue",
+    tests: [of("operation"), of("end-to-end/plugin")],
+    built: true
+  },
+  {
+    name: "an upgrade does not check what it converts",
+    file: "src/operation/convert.ts",
+    from: "yield* refuse(stored.bad)",
+    to: "",
+    tests: [of("operation/upgrade", "damaged")]
+  },
+  {
+    name: "an upgrade does not compare what it made",
+    file: "src/operation/convert.ts",
+    from: "yield* refuse(confirmed.different)",
+    to: "",
+    tests: [of("operation/upgrade")]
+  },
+  {
+    name: "comparing what an upgrade made finds all equal",
+    file: "src/store/readBlocks.ts",
+    from: "same = Buffer.compare(old.content, made.content) === 0",
+    to: "same = old.content.length === made.content.length",
+    tests: [of("store/Blocks"), of("operation/upgrade")]
+  },
+  {
+    name: "the hash of a chunk of backy 2.5 is not checked",
+    file: "src/store/legacy/LegacyChunk.ts",
+    from: "return found === id",
+    to: "return found.length === id.length",
+    tests: [of("store/legacy/LegacyChunk")]
+  },
+  {
+    name: "purge goes on although a map is missing",
+    file: "src/operation/purge.ts",
+    from: "if (!maps.has(revision.id)) {",
+    to: "if (maps.has(\"\" as RevisionId)) {",
+    tests: [of("operation/purge", "blocked")]
+  },
+  {
+    name: "purge goes on although a map cannot be read",
+    file: "src/operation/purge.ts",
+    from: "    const named = yield* Effect.mapError(\n      repository.references(id, known.get(id)),",
+    to: "    const named = yield* Effect.mapError(\n      Effect.orElseSucceed(repository.references(id, known.get(id)), () => []),",
+    tests: [of("operation/purge", "blocked")]
+  },
+  {
+    name: "a restore without salvage succeeds with a bad chunk",
+    file: "src/operation/restore.ts",
+    from: "      yield* accept(revision, missing, salvage)\n",
+    to: "",
+    tests: [of("operation/restore", "bad chunks")]
+  },
+  {
+    name: "a restore with salvage succeeds with a bad chunk",
+    file: "src/operation/restore.ts",
+    from: "  if (lost.length > 0) {\n    lost.sort",
+    to: "  if (lost.length < 0) {\n    lost.sort",
+    tests: [of("operation/restore", "salvage")]
+  },
+  {
+    name: "a file keeps its old bytes under a restored image",
+    file: "src/operation/restoreTarget.ts",
+    from: "        yield* file.truncate(0)\n",
+    to: "",
+    tests: [of("operation/restore", "old byte")]
+  },
+  {
+    name: "a device keeps its old bytes where the image has holes",
+    file: "src/operation/restoreTarget.ts",
+    from: "zeros: place === \"device\" ? \"write\" : \"skip\"",
+    to: "zeros: \"skip\"",
+    tests: [of("operation/restore", "holes")]
+  }
+]
+
+/** All of them. */
+export const mutations = [...syncs, ...locks, ...moreLocks, ...programs, ...checks]
