@@ -25,7 +25,8 @@ const freePort = (): Promise<number> =>
     })
   })
 
-const config = (interval: string): string => `global:
+const config = (interval: string): string =>
+  `global:
   base-dir: ${root}/base
   status-interval: 1
   telnet-addrs: 127.0.0.1
