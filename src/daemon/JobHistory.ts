@@ -20,6 +20,8 @@ import type { IoError } from "../platform/IoError.ts"
 /** One revision, as far as scheduling is concerned. */
 export interface Known extends Dated {
   readonly id: string
+  /** The ancestor made it. */
+  readonly isLegacy: boolean
   /** Seconds. */
   readonly duration: number | undefined
 }
@@ -87,10 +89,11 @@ const toKnown = (id: string, text: string): Known | undefined => {
   const plain = PlainRevision.read(text)
   const revision = plain ?? Either.getOrUndefined(Revision.decodeYaml(text))
   if (revision?.id !== id) return undefined
-  const { isTrusted, tags, timestamp } = revision
+  const { backendType, isTrusted, tags, timestamp } = revision
   const duration = "stats" in revision ? revision.stats.duration : revision.duration
   // the id of the name, which does not keep the text alive
-  return { id, timestamp, tags, isComplete: duration !== undefined, isTrusted, duration }
+  const isLegacy = backendType !== "chunked-v3"
+  return { id, isLegacy, timestamp, tags, isComplete: duration !== undefined, isTrusted, duration }
 }
 
 /** Reads directories, and again only what has changed in them. */

@@ -4,11 +4,13 @@
  * is read here means the same to `Revision.decodeYaml`; everything else is left to that. Pure.
  */
 import type * as DateTime from "effect/DateTime"
+import type { BackendType } from "./Revision.ts"
 import * as Timestamp from "./Timestamp.ts"
 
 /** Of one revision. */
 export interface PlainRevision {
   readonly id: string
+  readonly backendType: BackendType
   readonly timestamp: DateTime.Utc
   /** Sorted, each once. */
   readonly tags: ReadonlyArray<string>
@@ -96,6 +98,8 @@ const found = (values: ReadonlyMap<string, string>, tags: ReadonlyArray<string>)
   const duration = values.get("stats.duration")
   return {
     id,
+    // one of the three, or the expression would not have taken it
+    backendType: (values.get("backend_type") ?? "cowfile") as BackendType,
     timestamp: timestamp.at,
     tags: Array.from(new Set(tags)).sort(),
     isTrusted: values.get("trust") !== "distrusted",

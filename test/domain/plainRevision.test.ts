@@ -9,8 +9,9 @@ import { revision } from "../support/arbitraries.ts"
 const parsed = (text: string): PlainRevision.PlainRevision | undefined =>
   Either.match(Revision.decodeYaml(text), {
     onLeft: () => undefined,
-    onRight: ({ id, isTrusted, stats, tags, timestamp }) => ({
+    onRight: ({ backendType, id, isTrusted, stats, tags, timestamp }) => ({
       id,
+      backendType,
       timestamp,
       tags,
       isTrusted,

@@ -25,6 +25,7 @@ const newJob = (): Job.Job =>
 
 const revision = (at: number) => ({
   id: `r${at}`,
+  isLegacy: false,
   timestamp: DateTime.unsafeMake(at),
   tags: ["daily"],
   isComplete: true,
@@ -61,6 +62,22 @@ const moment = FastCheck.oneof(
   FastCheck.integer({ min: -3 * DAY, max: 3 * DAY }),
   FastCheck.constantFrom(0, 1.5 * DAY - 1, 1.5 * DAY, 1.5 * DAY + 1, DAY)
 )
+
+describe("a job that has revisions of the ancestor", () => {
+  it("converts with its next backup, unless that reads everything anyway", () => {
+    const job = newJob()
+    const legacy = { ...revision(NOW), isLegacy: true }
+    job.facts = { ...nothing, revisions: [legacy] }
+    assert.isFalse(Job.converts(job))
+    job.config = { ...job.config, source: { type: "ceph-rbd" } }
+    assert.isTrue(Job.converts(job))
+    job.facts = { ...nothing, revisions: [legacy, { ...revision(NOW + HOUR), isComplete: false }] }
+    assert.isTrue(Job.converts(job))
+    job.facts = { ...nothing, revisions: [legacy, revision(NOW + HOUR)] }
+    assert.isFalse(Job.converts(job))
+    assert.isFalse(Job.converts(newJob()))
+  })
+})
 
 describe("the status book", () => {
   it.prop("always says what is so now, whatever happened and however the clock was set", [
