@@ -122,6 +122,7 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
       what,
       seconds: of(({ backup }) => backup.seconds),
       reading: of(({ backup }) => backup.phases["reading"]),
+      sampling: of(({ backup }) => backup.phases["verifying"]),
       exporting: of(({ exporting }) => exporting.seconds),
       memory: of(({ backup }) => backup.memory),
       cpu: of(({ backup }) => backup.cpu),
@@ -142,6 +143,7 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
           "changed",
           "backup",
           "of which the diff is read and stored",
+          "of which samples are compared",
           "`rbd export-diff` alone",
           "diff",
           "chunks",
@@ -151,7 +153,7 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
         ],
         rows.map((row) => [
           row.what,
-          ...[row.seconds, row.reading, row.exporting].map(Markdown.seconds),
+          ...[row.seconds, row.reading, row.sampling, row.exporting].map(Markdown.seconds),
           ...[row.diffBytes, row.written, row.stored].map(Markdown.bytes),
           Markdown.seconds(row.cpu),
           Markdown.bytes(row.memory)
