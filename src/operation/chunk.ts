@@ -45,7 +45,11 @@ export const chunk = Effect.fn("chunk")(function*(options: {
   const map = ChunkMap.empty(size, chunkSize)
   const nothing = ChunkMap.empty(size, chunkSize)
   // the base has to be cut into the same pieces to be of use
-  const base = options.base?.chunkSize === chunkSize ? ChunkMap.resized(options.base, size).map : nothing
+  const base = options.base?.chunkSize !== chunkSize
+    ? nothing
+    : options.base.size === size
+    ? options.base
+    : ChunkMap.resized(options.base, size).map
   const folders = new Set<string>()
   const totals = { scanned: 0, unchanged: 0, found: 0, written: 0, writtenBytes: 0, storedBytes: 0 }
 

@@ -7,6 +7,7 @@ import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
 import type { Change, SourceNotReady } from "../source/Source.ts"
 import { isZero } from "../store/blockBytes.ts"
+import { release } from "../store/release.ts"
 import { Progress } from "./Progress.ts"
 
 /** How many chunks are being put together at a time: with 4 MiB each 64 MiB, and those that are being stored. */
@@ -54,6 +55,7 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
     }
     if (isZero(content)) ChunkMap.idBytesAt(map, index).fill(0)
     else ChunkMap.setIds(map, index, yield* options.keep(index, content))
+    release(content)
   })
 
   /** Begins to store the chunk that was not changed for the longest time. Waits while as many as can be are stored. */

@@ -125,6 +125,8 @@ export const read = (
     }
     const buffer = frameBuffer(size)
     const frame = buffer.subarray(0, readFully(disk, descriptor, buffer, 0))
+    // nobody reads it again soon, and others need the memory; who doubts what came reads the medium the next time
+    disk.dropCache(descriptor, 0, 0)
     const damaged = (why: string): Found => ({ state: "damaged", why, raw: Uint8Array.from(frame) })
     const content = decompress(frame, length)
     if (content === undefined) return damaged(`is no zstd frame of ${length} bytes`)

@@ -65,6 +65,7 @@ describe("the report", () => {
   it("judges by the best of the others, and only what was measured", () => {
     const goals = Goals.judge({
       seconds: (operation, name) => operation === "verify" ? { backy: 0.5, a: 2, b: 1 }[name] : undefined,
+      cpu: () => undefined,
       phase: () => undefined,
       memory: 2 ** 28,
       stored: () => undefined,

@@ -2,7 +2,9 @@
  * `npm run bench`: how fast backy is, beside others and beside what the machine can do. Prints Markdown; says what it
  * does on standard error. Fails only when it is asked for something that it does not know.
  *
- *     npm run bench -- [PART…] [--size 1GiB] [--runs 3] [--seed 1] [--dir DIR] [--json FILE] [--long]
+ *     npm run bench -- [PART…] [--size 1GiB] [--runs 3] [--seed 1] [--dir DIR] [--json FILE] [--into PAGE] [--long]
+ *
+ * `--into docs/performance.md` replaces what that page has between the marks of each part.
  */
 import * as FS from "node:fs"
 import { tmpdir } from "node:os"
@@ -35,6 +37,7 @@ const { positionals, values } = parseArgs({
     seed: { type: "string", default: "1" },
     dir: { type: "string", default: tmpdir() },
     json: { type: "string" },
+    into: { type: "string" },
     long: { type: "boolean", default: false }
   }
 })
@@ -44,7 +47,7 @@ const unknown = asked.filter((name) => !(name in parts))
 if (unknown.length > 0 || !(size > 0) || !(runs >= 1) || !Number.isInteger(seed)) {
   say(
     `usage: npm run bench -- [${Object.keys(parts).join("|")}]… [--size 1GiB] [--runs 3] [--seed 1] [--dir DIR] ` +
-      "[--json FILE] [--long]"
+      "[--json FILE] [--into PAGE] [--long]"
   )
   process.exit(2)
 }
@@ -68,4 +71,17 @@ const sections = reports.map(({ markdown, title }) => `## ${title}\n\n${markdown
 process.stdout.write(`${[Machine.render(machine), ...sections].join("\n\n")}\n`)
 if (values.json !== undefined) {
   FS.writeFileSync(values.json, `${JSON.stringify({ machine, reports }, undefined, 2)}\n`)
+}
+if (values.into !== undefined) {
+  let page = FS.readFileSync(values.into, "utf8")
+  for (const { markdown, part, title } of reports) {
+    const [begin, end] = [`<!-- bench ${part} -->`, `<!-- /bench ${part} -->`]
+    const [start, stop] = [page.indexOf(begin), page.indexOf(end)]
+    if (start < 0 || stop < start) say(`${values.into} has no marks for ${part}`)
+    else {
+      const text = `${begin}\n### ${title}\n\n${Machine.render(machine)}\n\n${markdown}\n`
+      page = page.slice(0, start) + text + page.slice(stop)
+    }
+  }
+  FS.writeFileSync(values.into, page)
 }

@@ -122,8 +122,10 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
       what,
       seconds: of(({ backup }) => backup.seconds),
       reading: of(({ backup }) => backup.phases["reading"]),
+      sampling: of(({ backup }) => backup.phases["verifying"]),
       exporting: of(({ exporting }) => exporting.seconds),
       memory: of(({ backup }) => backup.memory),
+      cpu: of(({ backup }) => backup.cpu),
       diffBytes: of(({ diffBytes }) => diffBytes),
       written: of(({ written }) => written),
       stored: of(({ stored }) => stored)
@@ -141,16 +143,20 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
           "changed",
           "backup",
           "of which the diff is read and stored",
+          "of which samples are compared",
           "`rbd export-diff` alone",
           "diff",
           "chunks",
           "stored",
+          "processor time",
           "peak memory"
         ],
         rows.map((row) => [
           row.what,
-          ...[row.seconds, row.reading, row.exporting].map(Markdown.seconds),
-          ...[row.diffBytes, row.written, row.stored, row.memory].map(Markdown.bytes)
+          ...[row.seconds, row.reading, row.sampling, row.exporting].map(Markdown.seconds),
+          ...[row.diffBytes, row.written, row.stored].map(Markdown.bytes),
+          Markdown.seconds(row.cpu),
+          Markdown.bytes(row.memory)
         ])
       ),
       `Export and storing at the same time, of everything: ${Markdown.seconds(together)}. The export alone takes ` +

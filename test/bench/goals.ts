@@ -6,6 +6,8 @@ import { titles } from "./tool.ts"
 /** Medians by what was measured; `undefined` where it was not. */
 export interface Medians {
   readonly seconds: (operation: Operation, name: string) => number | undefined
+  /** Processor time; says more than the clock on a machine that has other things to do. */
+  readonly cpu: (operation: Operation, name: string) => number | undefined
   readonly phase: (operation: Operation, phase: string) => number | undefined
   /** The most memory that backy took in any operation. */
   readonly memory: number | undefined
@@ -17,6 +19,8 @@ export interface Goal {
   readonly what: string
   readonly goal: string
   readonly reached: string
+  /** The same by processor time, which counts all threads. */
+  readonly byProcessor?: string
   readonly met: boolean
 }
 
@@ -50,6 +54,9 @@ const best = (
     return found === undefined ? [] : [[name, found] as const]
   }).toSorted(([, a], [, b]) => a - b)[0]
 
+const times = (ours: number | undefined, theirs: number | undefined): string =>
+  ours === undefined || theirs === undefined ? "" : `${Markdown.ratio(ours / theirs)} ×`
+
 /** All goals for which there are figures. */
 export const judge = (medians: Medians): ReadonlyArray<Goal> => {
   const goals: Array<Goal> = []
@@ -61,6 +68,7 @@ export const judge = (medians: Medians): ReadonlyArray<Goal> => {
       what: titles[operation],
       goal: `≤ ${Markdown.ratio(limit)} × the best of the others (${peer[0]}, ${Markdown.seconds(peer[1])})`,
       reached: `${Markdown.ratio(ours / peer[1])} × (${Markdown.seconds(ours)})`,
+      byProcessor: times(medians.cpu(operation, "backy"), medians.cpu(operation, peer[0])),
       met: ours <= limit * peer[1]
     })
   }
@@ -108,7 +116,13 @@ export const judge = (medians: Medians): ReadonlyArray<Goal> => {
 /** The goals as a table. */
 export const render = (goals: ReadonlyArray<Goal>): string =>
   Markdown.table(
-    ["", "goal", "reached", ""],
-    goals.map(({ goal, met, reached, what }) => [what, goal, reached, met ? "met" : "**missed**"]),
+    ["", "goal", "reached", "", "by processor time"],
+    goals.map(({ byProcessor = "", goal, met, reached, what }) => [
+      what,
+      goal,
+      reached,
+      met ? "met" : "**missed**",
+      byProcessor
+    ]),
     ["goal", "reached", ""]
   )

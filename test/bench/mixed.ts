@@ -151,6 +151,7 @@ export const mixed: Part = async ({ folder, machine, runs, seed, size }) => {
   }
   const medians: Goals.Medians = {
     seconds: (operation, name) => middle(of(operation, name).map(({ seconds }) => seconds)),
+    cpu: (operation, name) => middle(of(operation, name).map(({ cpu }) => cpu)),
     phase: (operation, phase) => middle(of(operation, "backy").map(({ phases }) => phases[phase])),
     memory: taken.filter(({ name }) => name === "backy").reduce<number | undefined>(
       (most, { measured }) => measured.memory === undefined ? most : Math.max(most ?? 0, measured.memory),
@@ -198,7 +199,7 @@ export const mixed: Part = async ({ folder, machine, runs, seed, size }) => {
       operations.map((operation) => [
         titles[operation],
         ...names.map((name) => {
-          const cpu = middle(of(operation, name).map(({ cpu }) => cpu))
+          const cpu = medians.cpu(operation, name)
           const memory = middle(of(operation, name).map(({ memory }) => memory))
           return cpu === undefined ? "" : `${Markdown.seconds(cpu)}, ${Markdown.bytes(memory)}`
         })

@@ -10,13 +10,13 @@ import * as Hash from "../../src/store/hash.ts"
 const { hash } = Hash.load()
 
 /** Ids of `count` chunks, the same for the same name. */
-export const ids = (count: number, name: string): Uint8Array => {
+const ids = (count: number, name: string): Uint8Array => {
   const key = hash(new TextEncoder().encode(name)).subarray(0, 16)
   return createCipheriv("aes-128-ctr", key, Buffer.alloc(16)).update(new Uint8Array(count * 32))
 }
 
 /** The id of the `number`th synthetic revision. */
-export const revisionId = (number: number): Revision.RevisionId =>
+const revisionId = (number: number): Revision.RevisionId =>
   Revision.fromRandom(hash(new TextEncoder().encode(`revision ${number}`)).subarray(0, 16))
 
 /** Writes a complete, trusted revision with its map; neither is synced. */

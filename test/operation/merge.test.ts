@@ -35,18 +35,24 @@ const makeStore = () => {
       }
       return map
     },
-    run: (map: ChunkMap.ChunkMap, changes: ReadonlyArray<Change>) =>
+    run: (
+      map: ChunkMap.ChunkMap,
+      changes: Iterable<Change>,
+      // some take longer than others, so that they end in another order than they began
+      pause: (index: number) => Effect.Effect<unknown> = (index) =>
+        Effect.yieldNow().pipe(Effect.repeatN(index * 7 % 11))
+    ) =>
       merge({
         map,
-        changes: Stream.fromIterable(changes),
+        changes: Stream.rechunk(Stream.fromIterable(changes), 1),
         known: new Map(),
         load: (index) =>
           Effect.sync(() => {
             asked.loads++
             return contentOf(map, index)
           }),
-        keep: (_, content) =>
-          Effect.sync(() => {
+        keep: (index, content) =>
+          Effect.map(Effect.zipRight(pause(index), Effect.void), () => {
             asked.keeps++
             assert.isTrue(content.some((byte) => byte !== 0), "all zeros are not kept")
             return keep(content)
@@ -104,6 +110,42 @@ describe("merging changes", () => {
       }))
       yield* store.run(map, pieces)
       assert.deepStrictEqual(store.asked, { loads: 0, keeps: CHUNKS })
+    }))
+
+  it.effect("reads on while chunks are being stored", () =>
+    Effect.gen(function*() {
+      const store = makeStore()
+      const map = store.mapOf(new Uint8Array(SIZE))
+      const later = yield* Deferred.make<void>()
+      function* changes(): Generator<Change> {
+        for (let index = 0; index < MAX_OPEN + 4; index++) {
+          // the first chunk waits for the last
+          if (index === MAX_OPEN + 3) Deferred.unsafeDone(later, Effect.void)
+          yield { _tag: "Write", offset: index * CHUNK, bytes: new Uint8Array(CHUNK).fill(index + 1) }
+        }
+      }
+      yield* store.run(map, changes(), () => Deferred.await(later))
+      for (let index = 0; index < MAX_OPEN + 4; index++) assert.strictEqual(store.contentOf(map, index)[0], index + 1)
+    }))
+
+  it.effect("ends when a chunk cannot be stored, and leaves nobody at work", () =>
+    Effect.gen(function*() {
+      const store = makeStore()
+      const map = store.mapOf(new Uint8Array(SIZE))
+      let atWork = 0
+      const changes = Array.from({ length: CHUNKS - 1 }, (_, index): Change => ({
+        _tag: "Write",
+        offset: index * CHUNK,
+        bytes: new Uint8Array(CHUNK).fill(1)
+      }))
+      const exit = yield* Effect.exit(store.run(map, changes, (index) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => atWork++),
+          () => index === 2 ? Effect.dieMessage("no room") : Effect.never,
+          () => Effect.sync(() => atWork--)
+        )))
+      assert.match(String(exit), /no room/)
+      assert.strictEqual(atWork, 0)
     }))
 
   it.effect("makes holes of zeros without touching the store", () =>
