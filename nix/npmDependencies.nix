@@ -35,17 +35,10 @@ stdenvNoCC.mkDerivation {
     cp ${../package-lock.json} package-lock.json
     cp ${../.npmrc} .npmrc
     chmod u+w package.json package-lock.json
-    node ${./buildOnly.mjs}
-    npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --no-progress --os=linux --cpu=${cpu} --libc=glibc
-    # npm leaves optional packages out in silence when the registry does not have them
-    for native in @napi-rs/blake-hash-linux-${cpu}-gnu @koromix/koffi-linux-${cpu} @rolldown/binding-linux-${cpu}-gnu; do
-      if [ ! -d "node_modules/$native" ]; then
-        echo "$native was not installed: the registry does not have it" >&2
-        exit 1
-      fi
-    done
-    # its own notes, which differ between versions of npm
-    rm node_modules/.package-lock.json
+    mkdir fetch
+    cp ${./fetchDependencies.sh} fetch/fetchDependencies.sh
+    cp ${./buildOnly.mjs} fetch/buildOnly.mjs
+    sh fetch/fetchDependencies.sh ${cpu}
     runHook postBuild
   '';
   installPhase = ''

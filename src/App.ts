@@ -63,6 +63,10 @@ const reporter = (): ((line: string) => void) | undefined => {
   }
 }
 
+/** Node.js's options for the commands that the daemon runs: its own, without the launcher's that keep it small. */
+const childFlags = (flags: ReadonlyArray<string>): ReadonlyArray<string> =>
+  flags.filter((flag) => !/^--(?:max-semi-space-size|heap-growing-percent)=/.test(flag))
+
 /** The daemon over the real system. Its code is loaded for it alone. */
 const daemon = Layer.effect(
   Daemon,
@@ -77,7 +81,7 @@ const daemon = Layer.effect(
           Layer.mergeAll(
             Process.layer,
             FileLock.layer,
-            Layer.succeed(Program, { command: process.execPath, args: [...process.execArgv, script] })
+            Layer.succeed(Program, { command: process.execPath, args: [...childFlags(process.execArgv), script] })
           )
         )
       }).pipe(Effect.provide(context))

@@ -78,7 +78,9 @@ export const fields = {
   stallTimeout: maybe(Interval).pipe(Schema.fromKey("stall-timeout")),
   /** In how many backups, or in which time, every block of an RBD image is compared with its source once. */
   verifyRotation: maybe(Rotation).pipe(Schema.fromKey("verify-rotation")),
+  /** How much the scheduler's runs give way to others; the kernel derives their place at the disk from it, too. */
   nice: maybe(wholeNumber(0, 19)),
+  /** The class of the scheduler's runs at the disk. */
   ionice: maybe(word("idle", "best-effort")),
   /** A backup does not begin when less than that is free. */
   freeSpaceFloor: maybe(FreeSpace).pipe(Schema.fromKey("free-space-floor"))
@@ -91,6 +93,7 @@ export type Settings = typeof Settings.Type
 /** What holds when the user says nothing. */
 export const defaults = {
   compressionLevel: 1,
+  nice: 10,
   stallTimeout: Duration.minutes(30),
   verifyRotation: 30
 } satisfies Settings

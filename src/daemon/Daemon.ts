@@ -7,6 +7,8 @@ import * as Effect from "effect/Effect"
 import * as FiberHandle from "effect/FiberHandle"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Config from "../config/Config.ts"
@@ -25,8 +27,8 @@ import * as JobState from "./JobState.ts"
 import { Scheduler } from "./Scheduler.ts"
 import * as SchedulerLive from "./Scheduler.ts"
 import * as Shell from "./Shell.ts"
+import * as StatusBook from "./StatusBook.ts"
 import * as StatusFile from "./StatusFile.ts"
-import { statusOf } from "./view.ts"
 
 /** However long a job has to wait, it looks again after this: clocks are set, machines sleep. */
 const LOOK_EVERY = Duration.minutes(1)
@@ -99,12 +101,18 @@ const serve = Effect.fnUntraced(function*(configFile: string, first: DaemonConfi
   let config = first
   let refused: string | undefined
 
-  const statuses = Effect.gen(function*() {
+  const book = StatusBook.make()
+  const entries = Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
     const trouble = { reloadRefused: refused, stateTrouble: yield* scheduler.stateTrouble }
-    return (yield* scheduler.jobs).map((job) => statusOf(job, now, trouble))
+    return (yield* scheduler.jobs).map((job) => book.entryOf(job, now, trouble))
   })
-  const writeStatus = Effect.flatMap(statuses, (all) => StatusFile.write(config.statusFile, all)).pipe(
+  const statuses = Effect.map(entries, (all) => all.map(({ status }) => status))
+  // also when nothing has changed: its age is the sign of life
+  const writeStatus = Effect.flatMap(
+    entries,
+    (all) => StatusFile.write(config.statusFile, StatusFile.join(all.map(({ text }) => text)))
+  ).pipe(
     Effect.catchAll((error) => Effect.logError(error.message))
   )
 
@@ -168,7 +176,10 @@ export const run = (configFile: string) =>
       Layer.provide(Layer.merge(JobHistory.layer, JobState.layerFile(config.baseDir)))
     )
     return yield* Effect.provide(Effect.scoped(serve(configFile, config)), layer)
-  })) satisfies Effect.Effect<
+    // counting the fibers of a thousand jobs would take a good part of their time
+  })).pipe(
+    Effect.withRuntimeFlagsPatch(RuntimeFlagsPatch.disable(RuntimeFlags.RuntimeMetrics))
+  ) satisfies Effect.Effect<
     never,
     unknown,
     Process | JobRunner.Program | FileLock.FileLock | BlockFile | FileSystem.FileSystem

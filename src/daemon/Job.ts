@@ -71,6 +71,13 @@ export const make = (config: DaemonJob, record: JobRecord, hash: HashOf, bell: Q
 /** Whether it never had a backup: not even one that is distrusted now. */
 export const isNew = ({ facts }: Job): boolean => !facts.revisions.some(({ isComplete }) => isComplete)
 
+/**
+ * Whether its next backup makes ours of what the ancestor stored. A file is read as a whole; other sources tell what
+ * has changed since the last revision, and the rest of that is converted.
+ */
+export const converts = ({ config, facts }: Job): boolean =>
+  config.source.type !== "file" && facts.revisions.findLast(({ isComplete }) => isComplete)?.isLegacy === true
+
 /** The newest revision that counts as a backup. */
 export const newest = ({ facts }: Job, now: number): Known | undefined => {
   const instant = DateTime.unsafeMake(now)
@@ -137,6 +144,7 @@ export const applicantOf = (job: Job, now: number): Admission.Applicant => {
     job: job.config.name,
     pool: Admission.poolOf(newest(job, now)?.duration),
     isFirst: isNew(job),
+    converts: converts(job),
     isRequested: job.isRequested,
     breachAt: breachAt === undefined ? Infinity : DateTime.toEpochMillis(breachAt)
   }

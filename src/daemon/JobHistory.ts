@@ -5,6 +5,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as PlainRevision from "../domain/plainRevision.ts"
 import * as Revision from "../domain/Revision.ts"
 import { isRevisionId } from "../domain/RevisionId.ts"
 import type { Dated } from "../domain/Timetable.ts"
@@ -17,6 +20,8 @@ import type { IoError } from "../platform/IoError.ts"
 /** One revision, as far as scheduling is concerned. */
 export interface Known extends Dated {
   readonly id: string
+  /** The ancestor made it. */
+  readonly isLegacy: boolean
   /** Seconds. */
   readonly duration: number | undefined
 }
@@ -43,28 +48,53 @@ export class JobHistory extends Context.Tag("backy/daemon/JobHistory")<JobHistor
 /** What is remembered of a directory as long as it does not change. */
 interface Remembered {
   readonly facts: Facts
-  readonly stamps: string
+  /** Of the directory, and of its quarantine when it has one; none when it may change without looking different. */
+  readonly stamps: string | undefined
+  readonly hasQuarantine: boolean
   readonly files: ReadonlyMap<string, { readonly stamp: string; readonly known: Known | undefined }>
+  /** When each file is looked at again, whether the directory has changed or not. Milliseconds since 1970. */
+  readonly from: number
+  readonly until: number
 }
 
 const SUFFIX = ".rev"
 const REPORT = ".report"
 const MAX_REVISION_BYTES = 1024 * 1024
 
+/** A file that is written in place changes no directory. All are looked at again after a time between these. */
+const LOOK_AGAIN = { after: 30 * 60_000, until: 60 * 60_000 }
+
 /** A directory that changed less than this ago may change again without looking different. In milliseconds. */
 const SETTLED_AFTER = 2000
 
-const stampOf = (stat: FileStat | undefined): string =>
-  stat === undefined ? "-" : `${stat.dev}:${stat.ino}:${stat.mtimeNs}:${stat.ctimeNs}`
+/** Joined, because a template's result is a tree of small strings, and tens of thousands are kept. */
+const stampOf = ({ ctimeNs, dev, ino, mtimeNs }: FileStat): string => [dev, ino, mtimeNs, ctimeNs].join(":")
 
-const toKnown = (revision: Revision.Revision): Known => ({
-  id: revision.id,
-  timestamp: revision.timestamp,
-  tags: revision.tags,
-  isComplete: revision.isComplete,
-  isTrusted: revision.isTrusted,
-  duration: revision.stats.duration
-})
+/** Most revisions have the tags of many others: one list will do. */
+const sharedTags = () => {
+  const lists = new Map<string, ReadonlyArray<string>>()
+  return (tags: ReadonlyArray<string>): ReadonlyArray<string> => {
+    const key = tags.join()
+    const known = lists.get(key)
+    if (known !== undefined) return known
+    // manual tags come and go
+    if (lists.size >= 1000) lists.clear()
+    lists.set(key, tags)
+    return tags
+  }
+}
+
+/** What a `.rev` file says of this revision; nothing when it cannot be read, or is another one's. */
+const toKnown = (id: string, text: string): Known | undefined => {
+  const plain = PlainRevision.read(text)
+  const revision = plain ?? Either.getOrUndefined(Revision.decodeYaml(text))
+  if (revision?.id !== id) return undefined
+  const { backendType, isTrusted, tags, timestamp } = revision
+  const duration = "stats" in revision ? revision.stats.duration : revision.duration
+  // the id of the name, which does not keep the text alive
+  const isLegacy = backendType !== "chunked-v3"
+  return { id, isLegacy, timestamp, tags, isComplete: duration !== undefined, isTrusted, duration }
+}
 
 /** Reads directories, and again only what has changed in them. */
 export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSystem> = Layer.effect(
@@ -72,15 +102,19 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
   Effect.gen(function*() {
     const context = yield* Effect.context<BlockFile | FileSystem.FileSystem>()
     const memory = new Map<string, Remembered>()
+    const share = sharedTags()
 
-    const readRevision = (path: string) =>
-      Effect.map(Effect.either(Durable.readSmall(path, MAX_REVISION_BYTES)), (bytes) => {
-        if (Either.isLeft(bytes)) return undefined
-        const revision = Revision.decodeYaml(new TextDecoder().decode(bytes.right))
-        return Either.isRight(revision) && path.endsWith(`/${revision.right.id}${SUFFIX}`)
-          ? toKnown(revision.right)
-          : undefined
-      })
+    const readRevision = (path: string, id: string) =>
+      Effect.map(
+        Effect.option(Durable.readSmall(path, MAX_REVISION_BYTES)),
+        Option.match({
+          onNone: () => undefined,
+          onSome: (bytes) => {
+            const known = toKnown(id, new TextDecoder().decode(bytes))
+            return known === undefined ? undefined : { ...known, tags: share(known.tags) }
+          }
+        })
+      )
 
     const countReports = (directory: string) =>
       Files.list(`${directory}/quarantine`).pipe(
@@ -88,7 +122,7 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
         Effect.orElseSucceed(() => 0)
       )
 
-    const look = Effect.fnUntraced(function*(directory: string, before: Remembered | undefined, stamps: string) {
+    const look = Effect.fnUntraced(function*(directory: string, before: Remembered | undefined) {
       const names = (yield* Files.list(directory)).filter((name) =>
         name.endsWith(SUFFIX) && isRevisionId(name.slice(0, -SUFFIX.length))
       )
@@ -100,7 +134,10 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
         if (stat === undefined || stat.kind === "symlink") continue
         const stamp = stampOf(stat)
         const old = before?.files.get(name)
-        files.set(name, old?.stamp === stamp ? old : { stamp, known: yield* readRevision(path) })
+        files.set(
+          name,
+          old?.stamp === stamp ? old : { stamp, known: yield* readRevision(path, name.slice(0, -SUFFIX.length)) }
+        )
       }
       const revisions = [...files.values()].flatMap(({ known }) => known === undefined ? [] : [known])
         .sort((a, b) => a.timestamp.epochMillis - b.timestamp.epochMillis || (a.id < b.id ? -1 : 1))
@@ -111,7 +148,7 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
         broken: files.size - revisions.length,
         reports: yield* countReports(directory)
       }
-      return { facts, stamps, files } satisfies Remembered
+      return { facts, files }
     })
 
     return JobHistory.of({
@@ -122,15 +159,26 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
             memory.delete(directory)
             return nothing
           }
-          const quarantine = yield* Files.find(`${directory}/quarantine`)
-          const stamps = `${stampOf(stat)} ${stampOf(quarantine)}`
           const before = memory.get(directory)
-          if (before?.stamps === stamps) return before.facts
-          const found = yield* look(directory, before, stamps)
+          const now = yield* Clock.currentTimeMillis
+          const isFresh = before !== undefined && now >= before.from && now < before.until
+          // where there was none, one that is made changes the directory
+          if (isFresh && !before.hasQuarantine && before.stamps === stampOf(stat)) return before.facts
+          const quarantine = yield* Files.find(`${directory}/quarantine`)
+          const stamps = quarantine === undefined ? stampOf(stat) : `${stampOf(stat)} ${stampOf(quarantine)}`
+          if (isFresh && before.stamps === stamps) return before.facts
+          const { facts, files } = yield* look(directory, before)
           const newest = Math.max(...[stat, quarantine].map((one) => Number((one?.mtimeNs ?? 0n) / 1_000_000n)))
           const settled = Math.abs((yield* Clock.currentTimeMillis) - newest) > SETTLED_AFTER
-          memory.set(directory, settled ? found : { ...found, stamps: "" })
-          return found.facts
+          memory.set(directory, {
+            facts,
+            files,
+            stamps: settled ? stamps : undefined,
+            hasQuarantine: quarantine !== undefined,
+            from: now,
+            until: now + (yield* Random.nextRange(LOOK_AGAIN.after, LOOK_AGAIN.until))
+          })
+          return facts
         }).pipe(Effect.provide(context))
     })
   })

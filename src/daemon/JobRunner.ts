@@ -110,9 +110,9 @@ const saying = ({ exitCode, stderr }: Pick<ProcessResult, "exitCode" | "stderr">
 /** `nice -n 10 ionice -c idle backy …` as the settings say. */
 const prefixed = (
   { args, command }: Context.Tag.Service<Program>,
-  { ionice, nice }: DaemonConfig["settings"]
+  { ionice, nice = defaults.nice }: DaemonConfig["settings"]
 ): ReadonlyArray<string> => [
-  ...nice === undefined || nice === 0 ? [] : ["nice", "-n", String(nice)],
+  ...nice === 0 ? [] : ["nice", "-n", String(nice)],
   ...ionice === undefined ? [] : ["ionice", "-c", ionice],
   command,
   ...args

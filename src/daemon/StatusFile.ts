@@ -45,12 +45,11 @@ export const encodeJob = (status: JobStatus): string =>
   Object.entries(encodeStatus(status)).map(([key, value]) => `${key}: ${scalar(key, value)}\n`).sort()
     .map((line, index) => `${index === 0 ? "- " : "  "}${line}`).join("")
 
+/** The text of the file from the blocks of its jobs. */
+export const join = (blocks: ReadonlyArray<string>): string => blocks.length === 0 ? "[]\n" : blocks.join("")
+
 /** The text of the file. */
-export const encode = (statuses: Iterable<JobStatus>): string => {
-  let text = ""
-  for (const status of statuses) text += encodeJob(status)
-  return text === "" ? "[]\n" : text
-}
+export const encode = (statuses: Iterable<JobStatus>): string => join(Array.from(statuses, encodeJob))
 
 /** Reads the text; the reason when it is no status file. */
 export const decode = (text: string): Either.Either<ReadonlyArray<JobStatus>, string> =>
@@ -88,6 +87,6 @@ export const read = Effect.fn("StatusFile.read")(
 /** Replaces a status file; everybody may read it. */
 export const write = (
   path: string,
-  statuses: Iterable<JobStatus>
+  text: string
 ): Effect.Effect<void, IoError, BlockFile.BlockFile | FileSystem.FileSystem> =>
-  Effect.suspend(() => Durable.replace(path, new TextEncoder().encode(encode(statuses)), { mode: 0o644 }))
+  Effect.suspend(() => Durable.replace(path, new TextEncoder().encode(text), { mode: 0o644 }))

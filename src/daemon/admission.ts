@@ -16,6 +16,8 @@ export interface Applicant {
   readonly pool: Pool
   /** It has no revision yet. */
   readonly isFirst: boolean
+  /** It converts what the ancestor stored, which takes up to one more copy of the image for a time. */
+  readonly converts: boolean
   /** Somebody asked for it and waits. */
   readonly isRequested: boolean
   /** When its SLA is, or was, broken. */
@@ -39,7 +41,7 @@ const before = (a: Applicant, b: Applicant): number =>
 // not a subtraction: both may be infinite
 const compare = (a: number, b: number): number => a < b ? -1 : a > b ? 1 : 0
 
-/** Those of the waiting that may begin now, in order. A limit that was lowered ends nobody's run. */
+/** Those of the waiting that may begin now, in order; of each pool one at a time that converts. A limit that was lowered ends nobody's run. */
 export const admit = ({ limit, running, waiting }: Crowd): ReadonlyArray<Applicant> => {
   const free = {
     fast: limit - running.filter(({ pool }) => pool === "fast").length,
@@ -47,12 +49,14 @@ export const admit = ({ limit, running, waiting }: Crowd): ReadonlyArray<Applica
   }
   let first = firstLimit(limit) - running.filter(({ isFirst }) => isFirst).length
   if (free.fast <= 0 && free.slow <= 0) return []
+  const converting = new Set(running.filter(({ converts }) => converts).map(({ pool }) => pool))
   const admitted: Array<Applicant> = []
   for (const applicant of [...waiting].sort(before)) {
-    const { isFirst, pool } = applicant
-    if (free[pool] <= 0 || (isFirst && first <= 0)) continue
+    const { converts, isFirst, pool } = applicant
+    if (free[pool] <= 0 || (isFirst && first <= 0) || (converts && converting.has(pool))) continue
     free[pool]--
     if (isFirst) first--
+    if (converts) converting.add(pool)
     admitted.push(applicant)
   }
   return admitted

@@ -115,6 +115,13 @@ export const requestedTags = (job: Job, look: Look, now: number): ReadonlyArray<
   return withAll(currentTags(job, look, now), due?.tags ?? [])
 }
 
+/** Within `lookEvery`, each job at its own time: a thousand of them do not look at once. */
+const nextLook = (spread: Duration.Duration, lookEvery: Duration.Duration, now: number): number => {
+  const every = Duration.toMillis(lookEvery)
+  const passed = (now - Duration.toMillis(spread)) % every
+  return now + every - (passed + every) % every
+}
+
 /**
  * The `Schedule` that a job's loop follows. Each step takes what is known of the job, decides, and waits for the run;
  * but at most for `lookEvery`, so that a clock that was set, a machine that slept and a timer of more than 24.8 days do
@@ -128,7 +135,7 @@ export const dueSchedule = (
     (now, job, memory) =>
       Effect.sync(() => {
         const [next, look] = decide(job, memory ?? begin(now), now)
-        const wake = Math.min(look.at, now + Duration.toMillis(lookEvery))
+        const wake = Math.min(look.at, nextLook(job.spread, lookEvery, now))
         const decision = ScheduleDecision.continueWith(ScheduleInterval.after(wake))
         return [next, { ...look, isDue: look.at <= wake }, decision]
       })

@@ -27,7 +27,7 @@ export interface Wrong {
 }
 
 /** Nothing, yet. */
-export const nothingWrong = (): Wrong => ({ chunks: new Map(), blocks: new Map() })
+const nothingWrong = (): Wrong => ({ chunks: new Map(), blocks: new Map() })
 
 /** What reading some revisions brought to light. */
 export interface Examination {

@@ -15,14 +15,17 @@ import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { release } from "../store/release.ts"
 import * as StoredId from "../store/storedId.ts"
-import { batches, bytesOf, forEachBatch, heldBy } from "./batch.ts"
+import { type Batch, batches, bytesOf, forEachBatch, heldBy } from "./batch.ts"
 import { Output } from "./Output.ts"
 import { Progress } from "./Progress.ts"
 import { openTarget, type TargetFile } from "./restoreTarget.ts"
 import { RevisionIncomplete, selectOne } from "./select.ts"
 
-/** Blocks read ahead at a time for standard output: they wait in memory for their turn. */
-const OUTPUT_BATCH = 2
+/**
+ * Blocks read ahead at a time for standard output: they wait in memory for their turn. The content of one alone need
+ * not be copied.
+ */
+const OUTPUT_BATCH = 1
 
 /** Where the image goes: a path, or standard output. */
 export type Target = { readonly _tag: "Path"; readonly path: string } | { readonly _tag: "Output" }
@@ -148,29 +151,36 @@ const write = Effect.fnUntraced(function*(
   return { lost, written }
 })
 
+/** Whether a single block is nothing but zeros, which need not be fetched from another thread. */
+const isHole = (map: Image, { indexes: [index, ...more] }: Batch): boolean =>
+  index !== undefined && more.length === 0 && ChunkMap.isHole(map, index)
+
 const toOutput = Effect.fnUntraced(function*(revision: RevisionId, map: Image, salvage: boolean) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
   const output = yield* Output
   const progress = yield* Progress
   const lost: Array<Lost> = []
+  const zeros = new Uint8Array(Math.min(map.chunkSize, map.size))
   yield* progress.start("restoring", map.size)
   const all = Array.from({ length: ChunkMap.count(map) }, (_, index) => index)
   yield* Stream.fromIterable(batches(map, all, OUTPUT_BATCH)).pipe(
     Stream.rechunk(1),
     // read ahead in parallel, written in order
     Stream.mapEffect((batch) =>
-      Effect.map(
-        blocks.read({ ...heldBy(map, batch), repository: directory }),
-        (read) => ({ ...read, lost: lostOf(map, read.bad) })
-      ), { concurrency: blocks.parallelism }),
+      isHole(map, batch)
+        ? Effect.succeed({ bytes: zeros.subarray(0, bytesOf(batch)), lost: [] })
+        : Effect.map(
+          blocks.read({ ...heldBy(map, batch), repository: directory }),
+          ({ bad, bytes }) => ({ bytes, lost: lostOf(map, bad) })
+        ), { concurrency: blocks.parallelism }),
     Stream.runForEach((read) =>
       Effect.gen(function*() {
         yield* accept(revision, read.lost, salvage)
         lost.push(...read.lost)
         const { byteLength } = read.bytes
         yield* output.write(read.bytes)
-        release(read.bytes)
+        if (read.bytes.buffer !== zeros.buffer) release(read.bytes)
         yield* progress.advance(byteLength)
       })
     )

@@ -102,7 +102,11 @@ const toError = (failure: Protocol.Failure): Effect.Effect<never, IoError | Sour
     ? Effect.fail(new SourceShrank({ path: failure.path, position: failure.position }))
     : toIoError(failure)
 
-const make = (perform: WorkerPool.Perform, parallelism: number, hash: Hash.HashKind): Context.Tag.Service<Blocks> => ({
+const make = (
+  perform: WorkerPool.Perform,
+  parallelism: number,
+  hash: () => Hash.HashKind
+): Context.Tag.Service<Blocks> => ({
   store: (request) => Effect.catchAll(perform({ op: "store", ...request }), toError),
   compare: (request) => Effect.catchAll(perform({ op: "compare", ...request }), toIoError),
   heal: (request) => Effect.catchAll(perform({ op: "heal", ...request }), toIoError),
@@ -115,7 +119,9 @@ const make = (perform: WorkerPool.Perform, parallelism: number, hash: Hash.HashK
   confirm: (request) => Effect.orDie(Effect.catchAll(perform({ op: "confirm", ...request }), toIoError)),
   fill: (request) => Effect.catchAll(perform({ op: "fill", ...request }), toError),
   parallelism,
-  hash
+  get hash() {
+    return hash()
+  }
 })
 
 export interface Settings {
@@ -137,7 +143,8 @@ export const layer = (settings: Settings): Layer.Layer<Blocks> =>
     Effect.map(
       WorkerPool.make(settings.entry, settings.workers, { level: settings.level }),
       // one batch under way and one waiting, so that no thread waits for the main one
-      (perform) => make(perform, settings.workers * 2, Hash.loadNative() === undefined ? "portable" : "native")
+      // only who asks for the hash has the native one loaded: most commands have nothing to hash
+      (perform) => make(perform, settings.workers * 2, () => Hash.load().kind)
     )
   )
 
@@ -170,5 +177,5 @@ export const layerInline = (disk: Disk, options?: {
           return failure.tag === "defect" ? Effect.die(cause) : Effect.fail(failure)
         }
       })
-    return make(perform, 1, kind)
+    return make(perform, 1, () => kind)
   })

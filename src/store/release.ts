@@ -1,6 +1,10 @@
 /** Smaller buffers may share the memory of Node's pool with others, and are not worth the trouble. */
 const LARGE = 256 * 1024
 
+/** Whether a buffer has memory of its own: then it can be given back, or away to another thread. */
+export const hasOwnMemory = (bytes: Uint8Array): boolean =>
+  bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength >= LARGE
+
 /**
  * Gives the memory of a large buffer back at once. V8 lets tens of megabytes of dead buffers pile up in every thread
  * before it collects them, since they lie outside of its heap. The buffer must have been allocated for this one use, as

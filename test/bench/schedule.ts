@@ -60,6 +60,7 @@ const runner = Layer.succeed(JobRunner, {
       }
       const revision: JobHistory.Known = {
         id: String(runs),
+        isLegacy: false,
         timestamp: DateTime.unsafeMake(began),
         tags,
         isComplete: true,

@@ -6,9 +6,10 @@ const applicant = FastCheck.record({
   job: FastCheck.string({ minLength: 1, maxLength: 3 }),
   pool: FastCheck.constantFrom<"fast" | "slow">("fast", "slow"),
   isFirst: FastCheck.boolean(),
+  converts: FastCheck.boolean(),
   isRequested: FastCheck.boolean(),
   breachAt: FastCheck.oneof(FastCheck.integer({ min: 0, max: 9 }), FastCheck.constant(Infinity))
-}).map((one): Applicant => one.isFirst ? { ...one, pool: "slow" } : one)
+}).map((one): Applicant => one.isFirst ? { ...one, pool: "slow", converts: false } : one)
 const crowd = FastCheck.record({
   limit: FastCheck.integer({ min: 1, max: 6 }),
   running: FastCheck.array(applicant, { maxLength: 10 }),
@@ -33,6 +34,14 @@ describe("admit", () => {
     }
   )
 
+  it.prop("lets one job at a time convert in each pool", [crowd], ([given]) => {
+    const admitted = admit(given)
+    for (const pool of ["fast", "slow"] as const) {
+      const converting = (one: Applicant) => one.converts && one.pool === pool
+      if (number(admitted, converting) > 0) assert.strictEqual(number([...given.running, ...admitted], converting), 1)
+    }
+  })
+
   it.prop("leaves nobody waiting who could run", [crowd], ([given]) => {
     const admitted = admit(given)
     const after = [...given.running, ...admitted]
@@ -40,7 +49,8 @@ describe("admit", () => {
       if (admitted.includes(one)) continue
       const isFull = number(after, ({ pool }) => pool === one.pool) >= given.limit
       const isCrowded = one.isFirst && number(after, ({ isFirst }) => isFirst) >= firstLimit(given.limit)
-      assert.isTrue(isFull || isCrowded)
+      const isLate = one.converts && after.some(({ converts, pool }) => converts && pool === one.pool)
+      assert.isTrue(isFull || isCrowded || isLate)
     }
   })
 
@@ -53,7 +63,8 @@ describe("admit", () => {
         if (admitted.includes(one)) continue
         for (const other of admitted) {
           if (
-            other.pool !== one.pool || other.isFirst !== one.isFirst || other.isRequested !== one.isRequested
+            other.pool !== one.pool || other.isFirst !== one.isFirst || other.isRequested !== one.isRequested ||
+            other.converts !== one.converts
           ) continue
           assert.isAtMost(other.breachAt, one.breachAt)
         }

@@ -1,10 +1,12 @@
 /** What the daemon writes and reads besides the repositories' own files. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
 import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
 import { JobHistory, layer as historyLayer } from "../../src/daemon/JobHistory.ts"
 import * as JobState from "../../src/daemon/JobState.ts"
 import * as StatusFile from "../../src/daemon/StatusFile.ts"
@@ -105,6 +107,18 @@ describe("a job's history", () => {
         assert.deepStrictEqual([more.revisions.length, more.broken, more.reports], [2, 0, 1])
         assert.strictEqual(more.revisions.find(({ id }) => id === third.id)?.duration, 7)
         assert.strictEqual((yield* read("/srv/backy/nobody")).configAt, undefined)
+        // without another directory entry a change is found within the hour
+        assert.strictEqual(yield* read(REPOSITORY), more)
+        disk.unlink(`${REPOSITORY}/quarantine/x.report`)
+        assert.strictEqual((yield* read(REPOSITORY)).reports, 0)
+        const before = yield* read(REPOSITORY)
+        const path = `${REPOSITORY}/${third.id}.rev`
+        const open = disk.open(path, { access: "write", truncate: true })
+        disk.write(open, new TextEncoder().encode(encodeYaml(update(third, { stats: { duration: 8 } }))), 0)
+        disk.close(open)
+        assert.strictEqual(yield* read(REPOSITORY), before)
+        yield* TestClock.adjust(Duration.hours(1))
+        assert.strictEqual((yield* read(REPOSITORY)).revisions.find(({ id }) => id === third.id)?.duration, 8)
       }).pipe(
         Effect.provide(Layer.provide(historyLayer, Layer.merge(DiskFileSystem.layer(disk), BlockFile.layerDisk(disk))))
       )

@@ -1,20 +1,11 @@
-/** The programs of docs/library.md, with the package as somebody else would have it. */
+/** The package that `npm pack` makes, as somebody else would have it, and the programs of docs/library.md with it. */
 import { assert, describe, it } from "@effect/vitest"
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync
-} from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { onTestFinished } from "vitest"
-import { run } from "../end-to-end/program.ts"
+import { bash, run } from "../end-to-end/program.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const page = readFileSync(join(root, "docs/library.md"), "utf8")
@@ -34,8 +25,29 @@ describe("docs/library.md", () => {
     for (const name of readdirSync(join(root, "node_modules"))) {
       symlinkSync(join(root, "node_modules", name), join(modules, name))
     }
-    copyFileSync(join(root, "package.json"), join(modules, "backy/package.json"))
-    await ends("library", [join(root, ".ci/library.mjs"), join(modules, "backy")])
+    // what npm would fetch beside it is linked: the registry is no part of this
+    const packed = await bash(
+      `cd '${root}' && npm pack --silent --foreground-scripts=false --pack-destination '${place}' >&2 &&
+      tar -xzf '${place}'/*.tgz -C '${modules}/backy' --strip-components=1 && cd '${modules}/backy' && ls`,
+      place
+    )
+    assert.strictEqual(packed.code, 0, packed.err)
+    const contents = [
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "SECURITY.md",
+      "contrib",
+      "dist",
+      "docs",
+      "lib",
+      "package.json",
+      "src"
+    ]
+    assert.deepStrictEqual(packed.out.trim().split("\n"), contents)
+    // the program of the package, found as npm links it
+    symlinkSync(join(modules, "backy/dist/backy"), join(place, "backy"))
+    assert.match((await bash("./backy --version", place)).out, /^backy 3\./)
 
     const files = programs.map((text, index) => {
       writeFileSync(join(place, `program${index}.ts`), text)

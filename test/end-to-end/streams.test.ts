@@ -1,5 +1,5 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { loopDevice } from "../support/loopMount.ts"
 import { backy, bash, MIB, noise, ok, PROGRAM, run, start, workshop } from "./program.ts"
@@ -97,6 +97,10 @@ describe("colours", () => {
   })
 })
 
+/** Whether a program is installed; in CI it has to be. */
+const isThere = (program: string): boolean =>
+  process.env["BACKY_TEST_ROOT"] === "1" || spawnSync(program, ["--version"]).error === undefined
+
 describe("completions", () => {
   const complete = async (...words: ReadonlyArray<string>) => {
     const { err, out } = await bash(
@@ -121,12 +125,44 @@ describe("completions", () => {
     assert.strictEqual(await complete("backy", "restore", ""), "")
   })
 
-  it("are there for fish and zsh", async () => {
-    assert.match(await ok("--completions", "zsh"), /^#compdef backy\n/)
-    assert.include(
-      await ok("--completions", "fish"),
-      "complete -c backy -n '__backy_at \\'backy restore\\'' -l salvage"
-    )
+  it.runIf(isThere("fish"))("offer the same in fish", async () => {
+    const complete = async (line: string) => {
+      const { err, out } = await bash(
+        `PATH="${PROGRAM.slice(0, -"/backy".length)}:$PATH" LINE='${line}'; export PATH LINE
+        fish --no-config -c 'backy --completions fish | source; complete -C "$LINE"'`,
+        shop.folder
+      )
+      assert.strictEqual(err, "")
+      return out.trimEnd().split("\n").map((found) => found.split("\t")[0])
+    }
+    assert.deepStrictEqual(await complete("backy -b vm st"), ["status"])
+    assert.sameMembers(await complete("backy tags "), ["set", "add", "remove"])
+    assert.deepStrictEqual(await complete("backy restore --sal"), ["--salvage"])
+    assert.deepStrictEqual(await complete("backy -b vm restore --log-level er"), ["error"])
+    const revisions = ["latest", "first", "all", "clean", ...await shop.ids()]
+    assert.sameMembers(await complete("backy -b vm restore -r "), revisions)
+    assert.include(await complete("backy -b "), "vm/")
+  })
+
+  it.runIf(isThere("zsh"))("complete in zsh, with the first press of the key", async () => {
+    // typed ahead: what a line was completed to is what the function gets
+    const keys = ["backy st\t", "backy -b vm tags a\t", "backy restore --sal\t", "backy --log-level er\t"]
+    for (const line of keys) {
+      const { out } = await bash(
+        `PATH="${PROGRAM.slice(0, -"/backy".length)}:$PATH"; mkdir -p functions
+        backy --completions zsh > functions/_backy
+        TERM=dumb script -qec 'zsh -f -i' /dev/null <<'END'
+fpath=($PWD/functions $fpath); autoload -U compinit; compinit -u -D; backy() { print -r -- "GOT $*." }
+${line}
+ exit
+END`,
+        shop.folder
+      )
+      const completed: Readonly<Record<string, string>> = { st: "status", a: "add", "--sal": "--salvage", er: "error" }
+      const [last = ""] = line.trim().split(" ").slice(-1)
+      const expected = `GOT ${line.trim().slice("backy ".length, -last.length)}${completed[last]}.`
+      assert.include(out, expected)
+    }
   })
 })
 

@@ -234,35 +234,60 @@ const syncs = [
     file: "src/operation/restore.ts",
     from: "  yield* output.finish\n",
     to: "",
-    tests: [of("operation/restore", "standard output"), fault("restore to standard output")]
+    tests: [of("end-to-end/calls", "restores")],
+    built: true
+  },
+  {
+    name: "files of the block loops are not synced",
+    file: "src/platform/nodeDisk.ts",
+    from: "sync: (descriptor) => FS.fsyncSync(descriptor),",
+    to: "sync: () => {},",
+    tests: [of("end-to-end/calls", "finds")],
+    built: true
+  },
+  {
+    name: "the data of chunks is not synced by the kernel",
+    file: "src/platform/nodeDisk.ts",
+    from: "datasync: (descriptor) => FS.fdatasyncSync(descriptor),",
+    to: "datasync: () => {},",
+    tests: [of("end-to-end/calls", "syncs every")],
+    built: true
+  },
+  {
+    name: "metadata and directories are not synced by the kernel",
+    file: "src/platform/nodeBlockFile.ts",
+    from: "sync: (descriptor) => call<void>((done) => FS.fsync(descriptor, done)),",
+    to: "sync: () => Effect.void,",
+    tests: [of("end-to-end/calls", "syncs every")],
+    built: true
   },
   {
     name: "an image is not synced",
     file: "src/operation/cowImage.ts",
     from: "        yield* file.sync\n        // what is read back",
     to: "        // what is read back",
-    tests: [of("operation/cowfile"), crash("the first backup as an image")]
+    tests: [of("operation/cowfile", "behind its back")]
   },
   {
     name: "an image that is published is not synced with its mode",
     file: "src/operation/cowImage.ts",
     from: "    yield* files.withFile(path, { access: \"read\" }, (file) => file.sync)\n",
     to: "",
-    tests: [of("operation/cowfile"), crash("the first backup as an image")]
+    tests: [crash("the first backup as an image")]
   },
   {
     name: "a block of an image that is written anew is not synced",
     file: "src/store/imageFile.ts",
     from: "    disk.datasync(descriptor)\n",
     to: "",
-    tests: [crash("a backup as an image that shares a damaged block with its base")]
+    tests: [of("store/durability", "written anew")]
   },
   {
     name: "converted chunks' folders are not synced",
     file: "src/operation/convert.ts",
     from: "yield* store.sync([...folders])",
     to: "",
-    tests: [of("operation/upgrade", "power loss"), crash("upgrade of image files")]
+    tests: [crash("upgrade of images"), crash("upgrade of what backy 2.5 wrote")]
   },
   {
     name: "an upgrade replaces the old before its commit",
@@ -270,21 +295,6 @@ const syncs = [
     from: "Effect.zipRight(repository.publish(current), repository.settle(current))",
     to: "Effect.zipRight(repository.settle(current), repository.publish(current))",
     tests: [of("operation/upgrade")]
-  },
-  {
-    name: "the directory is not synced after an upgraded map took its place",
-    file: "src/repository/Image.ts",
-    from: "    yield* Durable.syncDirectory(directory)\n    yield* Files.removeIfPresent(old)",
-    to: "    yield* Files.removeIfPresent(old)",
-    tests: [of("operation/upgrade", "power loss"), crash("upgrade of image files"), crash("upgrade of what backy 2.5")]
-  },
-  {
-    name: "the old image goes before the upgraded map took its place",
-    file: "src/repository/Image.ts",
-    from: "    yield* Files.rename(map, main)\n    yield* Durable.syncDirectory(directory)\n    yield* Files.removeIfPresent(old)",
-    to: "    yield* Files.removeIfPresent(old)\n    yield* Files.removeIfPresent(main)\n    yield* Files.rename(map, main)\n" +
-      "    yield* Durable.syncDirectory(directory)",
-    tests: [of("operation/upgrade", "power loss"), crash("upgrade of image files"), crash("upgrade of what backy 2.5")]
   },
   {
     name: "no incomplete revision is published before the source is touched",
@@ -327,7 +337,7 @@ const moreLocks = [
     file: "src/operation/upgrade.ts",
     from: "    yield* locks.forBackup(wait)\n",
     to: "",
-    tests: [of("operation/upgrade"), locked("upgrade")]
+    tests: [of("operation/upgrade", "gives way")]
   },
   {
     name: "verify takes no lock while it reads",

@@ -10,7 +10,7 @@
 import { spawnSync } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join, relative, resolve } from "node:path"
 import { mutations } from "./list.mjs"
 
 const root = resolve(import.meta.dirname, "../..")
@@ -35,26 +35,32 @@ const node = (/** @type {ReadonlyArray<string>} */ args, /** @type {Record<strin
   spawnSync(process.execPath, args, {
     cwd: copy,
     encoding: "utf8",
+    maxBuffer: 2 ** 28,
     env: { ...process.env, BACKY_CRASH_STATES: "8000", NO_COLOR: "1", ...env }
   })
 
 /** The first test that fails, and why; `undefined` when all pass. */
 const runTests = (/** @type {import("./list.mjs").Test} */ { args, scenario }) => {
   const vitest = join(root, "node_modules/vitest/vitest.mjs")
-  const result = node(
-    [vitest, "run", "-c", ".ci/vitest.config.ts", "--bail=1", "--reporter=dot", ...args],
+  // not a reporter for people: they take minutes to show an error that holds a whole world
+  const { stderr, stdout } = node(
+    [vitest, "run", "-c", ".ci/vitest.config.ts", "--bail=1", "--reporter=json", ...args],
     scenario === undefined ? {} : { BACKY_SCENARIO: scenario }
   )
-  const output = result.stdout + result.stderr
-  if (result.status === 0) {
-    // a name that fits no test would let everything pass
-    if (!/Tests .*\d+ passed/.test(output)) throw new Error(`no test was run by ${args.join(" ")}:\n${output}`)
-    return undefined
+  const begin = stdout.indexOf("{\"numTotal")
+  if (begin < 0) throw new Error(`the test runner failed with ${args.join(" ")}:\n${stdout}${stderr}`)
+  const { numPassedTests, testResults } = JSON.parse(stdout.slice(begin))
+  for (const { assertionResults, message, name, status } of testResults) {
+    if (status !== "failed") continue
+    const file = relative(copy, name)
+    const test = assertionResults.find((/** @type {{ status: string }} */ one) => one.status === "failed")
+    return test === undefined
+      ? { file, test: "", why: message.slice(0, 200) }
+      : { file, test: test.fullName, why: (test.failureMessages[0] ?? "").slice(0, 200) }
   }
-  const [, by = ""] = / FAIL {2}(.*)/.exec(output) ?? []
-  if (by === "") throw new Error(`the test runner failed:\n${output}`)
-  const [, why = ""] = /\n(?:\w*Error|.*Failure.*): (.*)/.exec(output) ?? []
-  return { by, why }
+  // a name that fits no test would let everything pass
+  if (numPassedTests === 0) throw new Error(`no test was run by ${args.join(" ")}`)
+  return undefined
 }
 
 const quick = process.argv.includes("--quick")
@@ -79,13 +85,21 @@ for (const { built, file, from, name, tests, to } of mutations) {
     if (status !== 0) throw new Error(`${name} cannot be built:\n${stderr}`)
   }
   let found
-  for (const test of quick ? tests : [...tests, ...wider]) {
-    found = runTests(test)
-    if (found !== undefined) break
+  try {
+    for (const test of quick ? tests : [...tests, ...wider]) {
+      found = runTests(test)
+      if (found !== undefined) break
+    }
+  } catch (cause) {
+    tell(`NOT RUN  ${name}: ${String(cause).slice(0, 2000)}`)
   }
   writeFileSync(path, source)
-  tell(found === undefined ? `SURVIVED ${name}` : `noticed  ${name}\n         ${found.by}\n         ${found.why}`)
-  rows.push({ name, by: found?.by.split(" > ")[0] })
+  tell(
+    found === undefined
+      ? `SURVIVED ${name}`
+      : `noticed  ${name}\n         ${found.file}: ${found.test}\n         ${found.why.split("\n")[0]}`
+  )
+  rows.push({ name, by: found?.file })
 }
 rmSync(copy, { recursive: true, force: true })
 

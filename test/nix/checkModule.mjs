@@ -7,9 +7,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 const [path, program] = process.argv.slice(2)
-const { disabled, plain, special } = JSON.parse(readFileSync(path, "utf8"))
+const { disabled, plain, right, special, wrong } = JSON.parse(readFileSync(path, "utf8"))
 
 assert.deepEqual(disabled, {}, "a service that is not enabled changes nothing")
+assert.deepEqual(wrong, [], "values of the wrong type are refused")
+assert.deepEqual(right, [], "values of the right type are taken")
 assert.deepEqual([plain.unknown, special.unknown], [[], []])
 
 const spell = (value) => value === true ? "yes" : Array.isArray(value) ? value.join(" ") : String(value)

@@ -12,14 +12,29 @@ let
         inherit lib pkgs config;
       };
       config.services.backy = builtins.mapAttrs (
-        name: option: given.${name} or option.default
+        name: option:
+        let
+          value = given.${name} or option.default;
+        in
+        if option.type.check value then
+          value
+        else
+          throw "services.backy.${name} is not of the type ${option.type.name}"
       ) result.options.services.backy;
     in
     result.config
     // {
+      checked = builtins.mapAttrs (_: builtins.typeOf) config.services.backy;
       unknown = builtins.attrNames (removeAttrs given (builtins.attrNames result.options.services.backy));
       described = builtins.mapAttrs (_: option: option.description) result.options.services.backy;
     };
+  # Whether a value of an option is taken, whatever else the module does with it.
+  takes =
+    given:
+    let
+      result = evaluate (given // { enable = true; });
+    in
+    (builtins.tryEval (builtins.deepSeq result.checked true)).success;
   settings = {
     schedules.default.daily = {
       interval = "1d";
@@ -35,7 +50,27 @@ let
   };
 in
 {
+  # option, value: to be refused
+  wrong = builtins.filter takes [
+    { openFirewall = "yes"; }
+    { package = "/usr/bin/backy"; }
+    { logFile = "var/log/backy.log"; }
+    { configFile = "backy.conf"; }
+    { readWritePaths = "/run/backy"; }
+    { readWritePaths = [ "run/backy" ]; }
+    { rbdTools = [ "ceph" ]; }
+    { settings.jobs.web01.source = _: { }; }
+  ];
+  # to be taken
+  right = builtins.filter (given: !(takes given)) [
+    { openFirewall = true; }
+    { configFile = "/run/secrets/backy.conf"; }
+    { configFile = ./module.nix; }
+    { rbdTools = [ pkgs.ceph-client ]; }
+    { inherit settings; }
+  ];
   disabled = removeAttrs (evaluate { }) [
+    "checked"
     "unknown"
     "described"
   ];

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as TestClock from "effect/TestClock"
 import { backup } from "../../src/operation/backup.ts"
 import { find } from "../../src/operation/find.ts"
@@ -107,6 +108,30 @@ for (const [title, reflink] of [["sharing blocks", Reflink.layerDisk], ["with fu
         assert.strictEqual((yield* Effect.flip(restored(bad.id)))._tag, "RestoreIncomplete")
         assert.strictEqual((yield* cow()).base, good.id)
       }).pipe(provide(disk))
+    })
+
+    it.effect("fails when what it wrote was lost behind its back", () => {
+      const memory = makeDisk()
+      return Effect.gen(function*() {
+        setFile(memory.disk, IMAGE, image(5 * CHUNK))
+        let lost = false
+        memory.onOperation = (_, name, path) => {
+          // the kernel gives up writing an image back while the next block is read
+          if (name === "close" && /\/\.[^./]+\.\w+\.tmp$/.test(path) && !lost) {
+            lost = true
+            memory.failWriteBack(path)
+          }
+        }
+        const outcome = yield* Effect.either(cow())
+        memory.onOperation = undefined
+        assert.isTrue(lost)
+        assert.match(Either.isLeft(outcome) ? outcome.left.message : "it succeeded", /^cannot sync .* \(EIO\)$/)
+        assert.deepStrictEqual((yield* status({ revisions: undefined })).revisions, [])
+        assert.deepStrictEqual(
+          bytesOf(memory.disk, (yield* find((yield* cow()).revision.id))[0]?.path ?? ""),
+          image(5 * CHUNK)
+        )
+      }).pipe(provide(memory.disk))
     })
 
     it.effect("is not fooled by a base that is damaged without anybody knowing", () => {

@@ -10,11 +10,13 @@ import { status } from "../../src/operation/status.ts"
 import { upgrade } from "../../src/operation/upgrade.ts"
 import { verify } from "../../src/operation/verify.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
+import { FileLock } from "../../src/platform/FileLock.ts"
 import { FreeSpace } from "../../src/platform/FreeSpace.ts"
 import { seeded } from "../../src/platform/MemoryChoices.ts"
 import { loseAll } from "../../src/platform/MemoryCrash.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import * as Repository from "../../src/repository/Repository.ts"
+import { breathe } from "../support/breathe.ts"
 import { bytesOf } from "../support/diskFiles.ts"
 import * as Fixture from "../support/fixture.ts"
 import { addChunks, addSmallHistory } from "../support/legacyRevision.ts"
@@ -126,6 +128,19 @@ describe("upgrade", () => {
     }).pipe(Effect.provide(layerFor(disk)))
   })
 
+  it.effect("gives way to who is at work on the repository, and changes nothing", () => {
+    const { contents, memory } = small()
+    return Effect.gen(function*() {
+      const locks = yield* FileLock
+      yield* locks.acquire(`${REPOSITORY}/.backup`, "exclusive")
+      const before = memory.describe()
+      const outcome = yield* Effect.either(run())
+      assert.strictEqual(Either.isLeft(outcome) ? outcome.left._tag : "done", "LockHeld")
+      assert.deepStrictEqual(memory.describe(), before)
+      assert.deepStrictEqual(yield* Fixture.restoreAll(contents), Fixture.allWell(contents))
+    }).pipe(Effect.scoped, Effect.provide(layerOn(memory.disk)))
+  })
+
   it.effect("runs out of space without harm, and ends what it began when there is some", () => {
     const { contents, memory } = small()
     memory.capacity = memory.used + 5 * CHUNK
@@ -153,6 +168,7 @@ describe("upgrade", () => {
           const key = left.describe().map((line) => line.replace(/\.[0-9a-z]{12}\.tmp/, ".tmp")).join("\n")
           if (seen.has(key)) continue
           seen.add(key)
+          yield* Effect.promise(breathe)
           const where = `before call ${n + 1}, state ${state}`
           yield* Effect.gen(function*() {
             assert.deepStrictEqual(yield* Fixture.restoreAll(contents), Fixture.allWell(contents), where)

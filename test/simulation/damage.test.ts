@@ -1,11 +1,14 @@
 /**
- * Damage of every kind to every kind of file: cut at each length, each bit flipped, replaced by something else, links
- * planted. What is damaged is found and named; all else stays as it was; nothing is deleted on its account; nothing
+ * Damage of every kind to every kind of file: cut at each length, each bit flipped, replaced by something else, made
+ * unreadable, links planted. What is damaged is found and named; all else stays as it was; nothing is deleted on its account; nothing
  * outside the repository is touched.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Exit from "effect/Exit"
+import { deleteReport, listReports, showReport } from "../../src/operation/reports.ts"
+import { errnoError } from "../../src/platform/errno.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import { compress } from "../../src/store/codec.ts"
 import { breathe } from "../support/breathe.ts"
 import * as Machine from "../support/Machine.ts"
 import * as Scenarios from "../support/scenarios.ts"
@@ -41,10 +44,14 @@ const run = (disk: MemoryDisk, operation: Scenarios.Scenario["operation"]) =>
   machine.run(disk, operation, { seed: ++seed, start: START + seed * 3_600_000 })
 
 /** Verify, backup and purge, as they come in life; what they must not do whatever is damaged. */
-const live = (disk: MemoryDisk, what: string): void => {
+const live = (disk: MemoryDisk, what: string, denied?: string): void => {
   const chunks = before.chunks
   for (const operation of [Scenarios.verifyAll, Scenarios.backup, Scenarios.purge]) {
+    disk.onOperation = (_, name, path) => {
+      if (path === denied && (name === "open" || name === "list")) throw errnoError("EACCES", name, path)
+    }
     const exit = run(disk, operation)
+    disk.onOperation = undefined
     if (Exit.isFailure(exit)) assert.notStrictEqual(exit.cause._tag, "Die", `${what}: ${String(exit.cause)}`)
     const after = Survey.take(disk)
     const untouched = after.complete.get(other)
@@ -117,10 +124,12 @@ describe("a chunk that is damaged", () => {
   const whole = memory.bytesAt(path)
 
   /** Verify must agree with the oracle, and a backup must heal. */
-  const isFoundAndHealed = (content: Uint8Array, what: string): void => {
+  const isFoundAndHealed = (content: Uint8Array | undefined, what: string): void => {
     const disk = memory.clone()
-    disk.plantFile(path, content, 0o440)
-    const isBad = content.length !== whole.length || Survey.take(disk).complete.get(victim)?.bad.includes(name) === true
+    if (content === undefined) disk.disk.unlink(path)
+    else disk.plantFile(path, content, 0o440)
+    const isBad = content?.length !== whole.length ||
+      Survey.take(disk).complete.get(victim)?.bad.includes(name) === true
     const verified = run(disk, Scenarios.verifyAll)
     assert.strictEqual(Exit.isFailure(verified), isBad, what)
     if (isBad) assert.strictEqual(Survey.take(disk).complete.get(victim)?.revision.trust, "distrusted", what)
@@ -132,6 +141,20 @@ describe("a chunk that is damaged", () => {
     }
     nextIsWhole(disk, what)
   }
+
+  it("that is missing, another one, or much more when it is decompressed is found and healed", () => {
+    const [, another] = newest.names
+    assert.isDefined(another)
+    isFoundAndHealed(undefined, "missing")
+    isFoundAndHealed(
+      memory.bytesAt(
+        path.replaceAll(name, another ?? "").replace(`/${name.slice(0, 2)}/`, `/${another?.slice(0, 2)}/`)
+      ),
+      "swapped"
+    )
+    isFoundAndHealed(compress(new Uint8Array(64 * 1024 * 1024), 1), "a bomb")
+    isFoundAndHealed(compress(new Uint8Array(Machine.BLOCK - 1).fill(7), 1), "too short")
+  })
 
   it("in any one bit is found by verify and healed by a backup", { timeout: 600_000 }, async () => {
     for (let bit = 0; bit < whole.length * 8; bit++) {
@@ -152,6 +175,91 @@ describe("a chunk that is damaged", () => {
     isFoundAndHealed(Uint8Array.from([...whole, ...whole]), "twice")
     isFoundAndHealed(garbage(1024 * 1024), "a megabyte of garbage")
     assert.isAbove(whole.length, 8)
+  })
+})
+
+describe("what may not be read (EACCES)", () => {
+  const [name = ""] = newest.names
+  const places = {
+    "metadata": `${REPOSITORY}/${victim}.rev`,
+    "a map": `${REPOSITORY}/${victim}`,
+    "a chunk": `${REPOSITORY}/chunks/${name.slice(0, 2)}/${name}.chunk.zst`,
+    "a folder of chunks": `${REPOSITORY}/chunks/${name.slice(0, 2)}`,
+    "the folder of all chunks": `${REPOSITORY}/chunks`,
+    "a lock": `${REPOSITORY}/.purge`,
+    "the repository": REPOSITORY
+  }
+  for (const [what, path] of Object.entries(places)) {
+    it(`${what}, takes nobody's trust, and nothing is deleted on its account`, () => {
+      const disk = memory.clone()
+      live(disk, what, path)
+      for (const [id, { revision }] of Survey.take(disk).complete) assert.isTrue(revision.isTrusted, `${what}: ${id}`)
+      assert.isTrue(Exit.isSuccess(run(disk, Scenarios.backup)), what)
+      assert.isTrue(Exit.isSuccess(run(disk, Scenarios.verifyAll)), what)
+      assert.deepStrictEqual(disk.openDescriptors, [])
+    })
+  }
+})
+
+describe("a report that is damaged", () => {
+  const disk = memory.clone()
+  const [name = ""] = newest.names
+  const chunk = `${REPOSITORY}/chunks/${name.slice(0, 2)}/${name}.chunk.zst`
+  disk.plantFile(chunk, garbage(20), 0o440)
+  run(disk, Scenarios.verifyAll)
+  disk.plantFile(chunk, memory.bytesAt(chunk), 0o440)
+  const [file = ""] = disk.disk.list(`${REPOSITORY}/quarantine`).filter((one) => one.endsWith(".report"))
+  const path = `${REPOSITORY}/quarantine/${file}`
+  const id = file.slice(0, -".report".length)
+  const whole = disk.bytesAt(path)
+
+  it("by being cut at any length or replaced is told as such, can be deleted, and stops nothing", async () => {
+    assert.isAbove(whole.length, 100)
+    const contents = [
+      ...Array.from(whole.keys(), (length) => whole.subarray(0, length)),
+      garbage(500),
+      garbage(5_000_000)
+    ]
+    for (const content of contents) {
+      await breathe()
+      const what = `${content.length} bytes`
+      const damaged = disk.clone()
+      damaged.plantFile(path, content, 0o440)
+      assert.isTrue(Exit.isSuccess(run(damaged, listReports())), what)
+      const shown = run(damaged, showReport(id))
+      if (Exit.isFailure(shown)) assert.strictEqual(shown.cause._tag, "Fail", what)
+      if (content.length % 50 === 0) live(damaged, what)
+      assert.isTrue(Exit.isSuccess(run(damaged, deleteReport({ id, wait: Scenarios.wait }))), what)
+      assert.notInclude(damaged.disk.list(`${REPOSITORY}/quarantine`), file)
+    }
+  })
+})
+
+describe("what is not ours", () => {
+  it("is left alone by everything, and notes without weight may hold anything", () => {
+    const disk = memory.clone()
+    const [name = ""] = newest.names
+    const folder = `${REPOSITORY}/chunks/${name.slice(0, 2)}`
+    const strange = [
+      `${REPOSITORY}/notes.txt`,
+      `${REPOSITORY}/${victim}.rev.bak`,
+      `${REPOSITORY}/.hidden`,
+      `${REPOSITORY}/chunks/readme`,
+      `${folder}/${name}.chunk.zst.bak`,
+      `${folder}/${"0".repeat(64)}.chunk.zst`,
+      `${folder}/${name}.chunk`,
+      `${folder}/${name.toUpperCase()}.chunk.zst`
+    ]
+    for (const path of strange) disk.plantFile(path, garbage(100))
+    for (const note of [".backup", ".purge", "chunks/store"]) disk.plantFile(`${REPOSITORY}/${note}`, garbage(70_000))
+    const lines = () => disk.describe().filter((line) => strange.some((path) => line.startsWith(`${path} `)))
+    const were = lines()
+    assert.strictEqual(were.length, strange.length)
+    for (const operation of [Scenarios.verifyAll, Scenarios.backup, Scenarios.expireAll, Scenarios.purge]) {
+      const exit = run(disk, operation)
+      assert.isTrue(Exit.isSuccess(exit), String(exit))
+      assert.deepStrictEqual(lines(), were)
+    }
   })
 })
 

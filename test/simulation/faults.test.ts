@@ -119,7 +119,7 @@ const complain = (
     ...found.map((line) => `  ${line}`),
     `it ended with ${Exit.isSuccess(exit) ? "success" : Cause.pretty(exit.cause)}`,
     "replay it with",
-    `  BACKY_FAULT_REPLAY='${title}' npm test -- test/simulation/faults.test.ts -t '${scenario.name}'`
+    `  BACKY_FAULT_REPLAY='${title}' npm test -- test/simulation/faults.test.ts -t 'success in ${scenario.name}'`
   ].join("\n"))
 
 const inject = (memory: MemoryDisk, fault: Fault, at: number): { struck: string | undefined } => {
@@ -242,7 +242,9 @@ describe("a disk that becomes full", () => {
           disk.capacity = undefined
           found.push(...aftermath(machine, scenario, known, disk))
         }
-        assert.deepStrictEqual(found, [], `full from call ${at} on`)
+        const again =
+          `npm test -- test/simulation/faults.test.ts -t 'full at any call harms nothing in ${scenario.name}'`
+        assert.deepStrictEqual(found, [], `full from call ${at} on; replay it with ${again}`)
       }
     })
   }

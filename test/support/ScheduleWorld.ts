@@ -74,7 +74,7 @@ export interface World {
   readonly config: () => Pick<DaemonConfig, "jobs" | "workerLimit">
 }
 
-const settings = { stallTimeout: Duration.minutes(30) }
+const settings = { stallTimeout: Duration.minutes(30), nice: 0 }
 const TO_END = Duration.seconds(5)
 
 const hash = (name: string): Uint8Array => {
@@ -84,6 +84,7 @@ const hash = (name: string): Uint8Array => {
 
 const toKnown = (revision: Revision.Revision): JobHistory.Known => ({
   id: revision.id,
+  isLegacy: revision.backendType !== "chunked-v3",
   timestamp: revision.timestamp,
   tags: revision.tags,
   isComplete: revision.isComplete,

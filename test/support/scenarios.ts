@@ -27,7 +27,8 @@ import { START } from "./Simulation.ts"
 import * as Survey from "./Survey.ts"
 import { IMAGE, makeDisk, REPOSITORY, schedule, setFile } from "./World.ts"
 
-const wait = Duration.zero
+/** Nobody waits for a lock. */
+export const wait = Duration.zero
 
 /** Operations with the options that the scenarios use. */
 export const backup = backupOperation({ tags: ["daily"], schedule, force: false, wait })

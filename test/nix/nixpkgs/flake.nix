@@ -89,7 +89,7 @@
               );
             mkShell = { packages }: run "shell" "echo ${lib.makeBinPath packages} > $out";
             formats.yaml = _: {
-              type = lib.types.attrs;
+              type = lib.types.yamlValue;
               # JSON is YAML
               generate = name: value: builtins.toFile name (builtins.toJSON value);
             };

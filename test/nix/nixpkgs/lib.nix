@@ -46,15 +46,36 @@ rec {
   optionals = condition: values: if condition then values else [ ];
   optionalAttrs = condition: value: if condition then value else { };
   getExe = package: "${package}/bin/${package.meta.mainProgram}";
-  types = {
-    bool = "bool";
-    str = "str";
-    path = "path";
-    package = "package";
-    attrs = "attrs";
-    port = "port";
-    listOf = _: "listOf";
-    nullOr = _: "nullOr";
-    submodule = _: "submodule";
-  };
+  # Types say what they take, as those of nixpkgs do; what nixpkgs merges or coerces besides is not looked at here.
+  types =
+    let
+      is = name: check: { inherit name check; };
+      isPackage = value: builtins.isAttrs value && value.type or null == "derivation";
+    in
+    rec {
+      bool = is "bool" builtins.isBool;
+      str = is "str" builtins.isString;
+      package = is "package" isPackage;
+      path = is "path" (
+        value:
+        builtins.isPath value
+        || isPackage value
+        || (builtins.isString value && builtins.substring 0 1 value == "/")
+      );
+      port = is "port" (value: builtins.isInt value && value >= 0 && value <= 65535);
+      listOf = type: is "list of ${type.name}" (
+        value: builtins.isList value && builtins.all type.check value
+      );
+      nullOr = type: is "null or ${type.name}" (value: value == null || type.check value);
+      # What YAML can say. A function cannot be written down.
+      yamlValue = is "YAML value" (
+        value:
+        if builtins.isList value then
+          builtins.all yamlValue.check value
+        else if builtins.isAttrs value && !(isPackage value) then
+          builtins.all yamlValue.check (builtins.attrValues value)
+        else
+          !(builtins.isFunction value)
+      );
+    };
 }

@@ -1,0 +1,107 @@
+/** What one run of a job starts, and as what. */
+import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Settings } from "../../src/config/Settings.ts"
+import * as JobHistory from "../../src/daemon/JobHistory.ts"
+import * as JobRunner from "../../src/daemon/JobRunner.ts"
+import * as BlockFile from "../../src/platform/BlockFile.ts"
+import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
+import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
+import * as Process from "../../src/platform/Process.ts"
+import { job as jobOf } from "../support/ScheduleWorld.ts"
+
+const BASE = "/srv/backy"
+const job = jobOf("web01", { daily: { interval: Duration.days(1), keep: 3 } })
+
+/** One run with these settings: how it ended, the command lines, and `DIR/config`. */
+const runWith = (settings: Settings, options: { readonly expires?: boolean; readonly purge?: boolean } = {}) =>
+  Effect.gen(function*() {
+    const { disk } = MemoryDisk.make()
+    for (const directory of ["/srv", BASE]) disk.makeDirectory(directory, 0o750)
+    const facts = new Map<string, JobHistory.Facts>()
+    const calls: Array<string> = []
+    const add = (...ids: ReadonlyArray<string>) => {
+      const revisions = ids.map((id) => ({
+        id,
+        isLegacy: false,
+        timestamp: DateTime.unsafeMake(0),
+        tags: ["daily"],
+        isComplete: true,
+        isTrusted: true,
+        duration: 1
+      }))
+      facts.set(`${BASE}/web01`, { ...JobHistory.nothing, revisions })
+    }
+    add("old")
+    const program = (name: string): Process.Program => (args) => {
+      calls.push([name, ...args].join(" "))
+      const last = args.slice(args.indexOf("/opt/backy") + 1)[4]
+      if (last === "backup") add("old", "new")
+      if (last === "expire" && options.expires === true) add("new")
+      return { stdout: last === "status" ? "- uuid: new" : "" }
+    }
+    const outcome = yield* Effect.flatMap(JobRunner.JobRunner, ({ run }) =>
+      run({
+        job,
+        config: { baseDir: BASE, backupCompletedCallback: "done", settings },
+        tags: ["daily"],
+        purge: options.purge ?? false,
+        onProgress: () => {}
+      })).pipe(
+        Effect.provide(JobRunner.layer.pipe(
+          Layer.provide(Layer.mergeAll(
+            JobHistory.layerMemory(facts),
+            Process.layerMemory({
+              node: program("node"),
+              nice: program("nice"),
+              ionice: program("ionice"),
+              done: program("done")
+            }),
+            Layer.succeed(JobRunner.Program, { command: "node", args: ["/opt/backy"] }),
+            DiskFileSystem.layer(disk),
+            BlockFile.layerDisk(disk)
+          ))
+        ))
+      )
+    const descriptor = disk.open(`${BASE}/web01/config`, { access: "read" })
+    const bytes = new Uint8Array(10_000)
+    const config = new TextDecoder().decode(bytes.subarray(0, disk.read(descriptor, bytes, 0)))
+    return { outcome, calls, config }
+  })
+
+const backup = "node /opt/backy -b /srv/backy/web01 -l /srv/backy/web01/backy.log backup daily"
+
+describe("a run", () => {
+  it.effect("gives way to other programs, unless the config says how much; the callback is not ours to slow", () =>
+    Effect.gen(function*() {
+      const { calls, config, outcome } = yield* runWith({})
+      assert.deepStrictEqual(outcome._tag === "Done" && outcome.troubles, [])
+      assert.deepStrictEqual(
+        calls,
+        [
+          backup,
+          backup.replace("backup daily", "expire"),
+          backup.replace("backup daily", "status --yaml")
+        ].map((line) => `nice -n 10 ${line}`).concat("done web01")
+      )
+      assert.notInclude(config, "nice")
+      assert.strictEqual((yield* runWith({ nice: 0 })).calls[0], backup)
+      assert.strictEqual((yield* runWith({ nice: 19 })).calls[0], `nice -n 19 ${backup}`)
+      assert.strictEqual((yield* runWith({ nice: 0, ionice: "idle" })).calls[0], `ionice -c idle ${backup}`)
+      const both = yield* runWith({ nice: 5, ionice: "best-effort" })
+      assert.strictEqual(both.calls[0], `nice -n 5 ionice -c best-effort ${backup}`)
+      assert.notInclude(both.config, "nice")
+    }))
+
+  it.effect("purges when expire removed something, or when the last run did not end well", () =>
+    Effect.gen(function*() {
+      const purges = ({ calls }: { readonly calls: ReadonlyArray<string> }) =>
+        calls.filter((line) => line.endsWith(" purge")).length
+      assert.strictEqual(purges(yield* runWith({})), 0)
+      assert.strictEqual(purges(yield* runWith({}, { expires: true })), 1)
+      assert.strictEqual(purges(yield* runWith({}, { purge: true })), 1)
+    }))
+})
