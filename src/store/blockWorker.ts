@@ -10,6 +10,7 @@ import * as BlockLoops from "./BlockLoops.ts"
 import { PIECE } from "./blockPieces.ts"
 import type { Request } from "./BlockProtocol.ts"
 import * as Hash from "./hash.ts"
+import { release } from "./release.ts"
 import type { WorkerMessage, WorkerSettings } from "./WorkerPool.ts"
 
 const port = parentPort
@@ -44,5 +45,7 @@ port.on("message", ({ id, request }: { readonly id: number; readonly request: Re
   } catch (cause) {
     message = { id, failure: failureOf(cause) }
   }
+  // a copy that came with the request
+  if (request.op === "put") release(request.content)
   port.postMessage(message, move)
 })

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { cache } from "./cache.ts"
-import { ceph } from "./ceph.ts"
+import { ceph, takeDown } from "./ceph.ts"
 import * as Machine from "./machine.ts"
 import { mixed } from "./mixed.ts"
 import { type Part, type Report, say } from "./part.ts"
@@ -29,22 +29,7 @@ const bytesIn = (text: string): number => {
   return Number(number || NaN) * 1024 ** " KMGT".indexOf(unit.toUpperCase() || " ")
 }
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    size: { type: "string", default: "1GiB" },
-    runs: { type: "string", default: "3" },
-    seed: { type: "string", default: "1" },
-    dir: { type: "string", default: tmpdir() },
-    json: { type: "string" },
-    into: { type: "string" },
-    long: { type: "boolean", default: false }
-  }
-})
-const asked = positionals.length === 0 ? usual : positionals
-const [size, runs, seed] = [bytesIn(values.size), Number(values.runs), Number(values.seed)]
-const unknown = asked.filter((name) => !(name in parts))
-if (unknown.length > 0 || !(size > 0) || !(runs >= 1) || !Number.isInteger(seed)) {
+const usage = (): never => {
   say(
     `usage: npm run bench -- [${Object.keys(parts).join("|")}]… [--size 1GiB] [--runs 3] [--seed 1] [--dir DIR] ` +
       "[--json FILE] [--into PAGE] [--long]"
@@ -52,11 +37,50 @@ if (unknown.length > 0 || !(size > 0) || !(runs >= 1) || !Number.isInteger(seed)
   process.exit(2)
 }
 
+const parse = () =>
+  parseArgs({
+    allowPositionals: true,
+    options: {
+      size: { type: "string", default: "1GiB" },
+      runs: { type: "string", default: "3" },
+      seed: { type: "string", default: "1" },
+      dir: { type: "string", default: tmpdir() },
+      json: { type: "string" },
+      into: { type: "string" },
+      long: { type: "boolean", default: false }
+    }
+  })
+let parsed: ReturnType<typeof parse>
+try {
+  parsed = parse()
+} catch {
+  parsed = usage()
+}
+const { positionals, values } = parsed
+const asked = positionals.length === 0 ? usual : positionals
+const [size, runs, seed] = [bytesIn(values.size), Number(values.runs), Number(values.seed)]
+const unknown = asked.filter((name) => !(name in parts))
+if (unknown.length > 0 || !(size > 0) || !(runs >= 1) || !Number.isInteger(seed)) usage()
+
+let folder: string | undefined
+const tidy = (): void => {
+  if (folder === undefined) return
+  takeDown(folder)
+  FS.rmSync(folder, { recursive: true, force: true })
+  folder = undefined
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    tidy()
+    process.exit(1)
+  })
+}
+
 FS.mkdirSync(values.dir, { recursive: true })
 const machine = Machine.describe(values.dir)
 const reports: Array<Report & { readonly part: string }> = []
 for (const part of asked) {
-  const folder = FS.mkdtempSync(join(resolve(values.dir), "backy-bench-"))
+  folder = FS.mkdtempSync(join(resolve(values.dir), "backy-bench-"))
   try {
     const report = await parts[part]!({ folder, size, runs, seed, long: values.long, machine })
     reports.push({ part, ...report })
@@ -64,7 +88,7 @@ for (const part of asked) {
     const reason = error instanceof Error ? error.message : String(error)
     reports.push({ part, title: part, markdown: `**Could not be measured:** ${reason}`, data: { reason } })
   } finally {
-    FS.rmSync(folder, { recursive: true, force: true })
+    tidy()
   }
 }
 const sections = reports.map(({ markdown, title }) => `## ${title}\n\n${markdown}`)

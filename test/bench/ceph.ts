@@ -29,6 +29,11 @@ const bringUp = (folder: string): Record<string, string> => {
   return Object.fromEntries([...code.matchAll(/^export (\w+)=(.*)$/gm)].map(([, key = "", value = ""]) => [key, value]))
 }
 
+/** Ends the cluster in a folder, if one was brought up there. */
+export const takeDown = (folder: string): void => {
+  if (FS.existsSync(`${folder}/ceph`)) run({ argv: [script("ceph-down"), `${folder}/ceph`] })
+}
+
 /** What one backup of the image took, and what the same took that does only one half of it. */
 interface Turn {
   readonly what: string
@@ -70,49 +75,45 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
     run({ argv: ["qemu-io", "-f", "raw", ...words, `rbd:${IMAGE}`], env })
   }
 
-  try {
-    for (let at = 0; at < runs; at++) {
-      const repository = `${folder}/repository-${at}`
-      const backy = (...words: ReadonlyArray<string>): Command => ({ argv: [PROGRAM, "-b", repository, ...words], env })
-      run(rbd("import", "--no-progress", image, IMAGE))
-      run(backy("init", "ceph-rbd", IMAGE))
-      let from: string | undefined
-      const turn = async (what: string) => {
-        const to = snapshot()
-        const between = from === undefined ? [] : ["--whole-object", "--from-snap", from]
-        const diff = ["export-diff", "--no-progress", ...between, `${IMAGE}@${to}`, "-"]
-        const diffBytes = Number(
-          run({ argv: ["bash", "-o", "pipefail", "-c", "rbd \"$@\" | wc -c", "bash", ...diff], env })
-        )
-        settle()
-        const exporting = await measure(rbd(...diff))
-        settle()
-        const backup = await measure(backy("backup", "daily"))
-        from = to
-        const stats = JSON.parse(run(backy("status", "--json", "-r", "latest")))[0]?.stats ?? {}
-        taken.push({ what, backup, exporting, diffBytes, written: stats.bytes_written, stored: stats.bytes_stored })
-        say(`${what}: ${Markdown.seconds(backup.seconds)}; the diff alone ${Markdown.seconds(exporting.seconds)}`)
-      }
-      await turn("everything")
-      for (const [index, share] of SHARES.entries()) {
-        change(share, at * 10 + index)
-        await turn(share === 0 ? "nothing" : `${share * 100} %`)
-      }
-      run(rbd("snap", "purge", "--no-progress", IMAGE))
-      run(rbd("rm", "--no-progress", IMAGE))
-      FS.rmSync(repository, { recursive: true })
-
-      const base = `${folder}/file-${at}`
-      FS.mkdirSync(base)
-      const tool = backyTool(base, image)
-      tool.begin()
+  for (let at = 0; at < runs; at++) {
+    const repository = `${folder}/repository-${at}`
+    const backy = (...words: ReadonlyArray<string>): Command => ({ argv: [PROGRAM, "-b", repository, ...words], env })
+    run(rbd("import", "--no-progress", image, IMAGE))
+    run(backy("init", "ceph-rbd", IMAGE))
+    let from: string | undefined
+    const turn = async (what: string) => {
+      const to = snapshot()
+      const between = from === undefined ? [] : ["--whole-object", "--from-snap", from]
+      const diff = ["export-diff", "--no-progress", ...between, `${IMAGE}@${to}`, "-"]
+      const diffBytes = Number(
+        run({ argv: ["bash", "-o", "pipefail", "-c", "rbd \"$@\" | wc -c", "bash", ...diff], env })
+      )
       settle()
-      warm([image])
-      storing.push(await measure(tool.backup(1)))
-      FS.rmSync(base, { recursive: true })
+      const exporting = await measure(rbd(...diff))
+      settle()
+      const backup = await measure(backy("backup", "daily"))
+      from = to
+      const stats = JSON.parse(run(backy("status", "--json", "-r", "latest")))[0]?.stats ?? {}
+      taken.push({ what, backup, exporting, diffBytes, written: stats.bytes_written, stored: stats.bytes_stored })
+      say(`${what}: ${Markdown.seconds(backup.seconds)}; the diff alone ${Markdown.seconds(exporting.seconds)}`)
     }
-  } finally {
-    run({ argv: [script("ceph-down"), `${folder}/ceph`] })
+    await turn("everything")
+    for (const [index, share] of SHARES.entries()) {
+      change(share, at * 10 + index)
+      await turn(share === 0 ? "nothing" : `${share * 100} %`)
+    }
+    run(rbd("snap", "purge", "--no-progress", IMAGE))
+    run(rbd("rm", "--no-progress", IMAGE))
+    FS.rmSync(repository, { recursive: true })
+
+    const base = `${folder}/file-${at}`
+    FS.mkdirSync(base)
+    const tool = backyTool(base, image)
+    tool.begin()
+    settle()
+    warm([image])
+    storing.push(await measure(tool.backup(1)))
+    FS.rmSync(base, { recursive: true })
   }
 
   const rows = ["everything", "nothing", ...SHARES.slice(1).map((share) => `${share * 100} %`)].map((what) => {
