@@ -9,10 +9,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
+import * as Alarm from "./Alarm.ts"
 import * as Due from "./dueSchedule.ts"
 import * as Job from "./Job.ts"
 import { JobHistory } from "./JobHistory.ts"
@@ -47,6 +46,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
   const state = yield* JobState
   const jobs = new Map<string, Job.Job>()
   const loops = yield* FiberMap.make<string>()
+  const alarm = yield* Alarm.make
   const slots = Slots.make(1)
   const saving = yield* Effect.makeSemaphore(1)
   let config: Job.Runtime = { baseDir: "/", workerLimit: 1, backupCompletedCallback: undefined, settings: {}, jobs: [] }
@@ -177,15 +177,12 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
       })
     )
 
-  const due = Schedule.tapOutput(
-    // the output is known before the wait that it announces
-    Due.dueSchedule(lookEvery),
-    (look) => Effect.flatMap(CurrentJob, (job) => Effect.sync(() => void (job.look = look)))
-  )
+  const due = Due.dueSchedule(lookEvery)
 
   const loop = (job: Job.Job) =>
     Effect.gen(function*() {
-      const driver = yield* Schedule.driver(due)
+      // as `Schedule.driver` does it, but for the wait, which all jobs have in common
+      let state: unknown = due.initial
       while (true) {
         if (job.isRetired) {
           // at once with looking: a reload that comes later makes a new job, one that came before kept this
@@ -195,18 +192,16 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
         yield* refresh(job)
         if (unsaved) yield* save
         const view = Job.dueOf(job, { hash, limit: config.workerLimit, newJobs: Job.isNew(job) ? countNew() : 0 })
-        const look = yield* Effect.raceFirst(
-          Effect.orDie(driver.next(view)).pipe(Effect.asSome),
-          Effect.as(Queue.take(job.bell), Option.none())
-        )
-        const wanted = Option.filter(look, ({ isDue }) => isDue).pipe(
-          Option.orElse(() => job.isRequested ? Option.fromNullable(job.look) : Option.none())
-        )
-        if (job.isRetired || Option.isNone(wanted)) continue
-        yield* inSlot(job, wanted.value).pipe(Effect.catchAllCause(survived(job)))
+        const now = yield* Clock.currentTimeMillis
+        const step: Due.Step = yield* due.step(now, view, state)
+        const [next, look, decision] = step
+        state = next
+        job.look = look
+        const isOver = yield* alarm.wait(job.bell, Due.waitOf(decision, now))
+        if (job.isRetired || !(isOver && look.isDue || job.isRequested)) continue
+        yield* inSlot(job, look).pipe(Effect.catchAllCause(survived(job)))
       }
     }).pipe(
-      Effect.provideService(CurrentJob, job),
       Effect.annotateLogs("job", job.config.name)
     )
 
@@ -279,9 +274,6 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     stateTrouble: Effect.sync(() => stateTrouble)
   })
 })
-
-/** The job whose loop this is. */
-class CurrentJob extends Context.Tag("backy/daemon/Scheduler/CurrentJob")<CurrentJob, Job.Job>() {}
 
 /** A scheduler without jobs until it is configured. Ends its runs with the scope. */
 export const layer = (options: Options): Layer.Layer<Scheduler, never, JobHistory | JobRunner | JobState> =>

@@ -141,6 +141,19 @@ export const dueSchedule = (
       })
   )
 
+/** What a step of it gives; its state is nobody else's business. */
+export type Step = readonly [
+  state: unknown,
+  look: Look & { readonly isDue: boolean },
+  decision: ScheduleDecision.ScheduleDecision
+]
+
+/** The milliseconds from `now` until the step after a decision. */
+export const waitOf = (decision: ScheduleDecision.ScheduleDecision, now: number): number =>
+  ScheduleDecision.isDone(decision)
+    ? Infinity
+    : Math.max(0, Math.min(...Array.from(decision.intervals.intervals, ({ startMillis }) => startMillis)) - now)
+
 /**
  * Waits after failures: 2, 4, 8 … minutes, at most six hours. What is left of it after some failures is an exponential
  * again, so a daemon that was restarted goes on where it was.
@@ -155,6 +168,5 @@ export const retryAt = (failures: number, now: number): number => {
   const schedule = retrySchedule(failures)
   // a step of these combinators asks nobody anything
   const [, , decision] = Effect.runSync(schedule.step(now, undefined, schedule.initial))
-  if (ScheduleDecision.isDone(decision)) return now + Duration.toMillis(MAX_RETRY)
-  return Math.min(...Array.from(decision.intervals.intervals, (interval) => interval.startMillis))
+  return now + Math.min(waitOf(decision, now), Duration.toMillis(MAX_RETRY))
 }

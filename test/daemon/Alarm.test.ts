@@ -1,0 +1,72 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FastCheck from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Alarm from "../../src/daemon/Alarm.ts"
+import * as Simulation from "../support/Simulation.ts"
+
+/** Who waits from when for how long, and when somebody else rings, if anybody does. */
+const waiter = FastCheck.record({
+  from: FastCheck.nat(50),
+  length: FastCheck.nat(100),
+  rung: FastCheck.option(FastCheck.nat(200), { nil: undefined })
+})
+
+describe("the alarm", () => {
+  it.prop("wakes everybody in time, or when his bell rings, whatever is set on the clock", [
+    FastCheck.array(waiter, { maxLength: 12 }),
+    FastCheck.nat()
+  ], ([waiters, seed]) => {
+    const simulation = Simulation.make({ seed, yields: 0.01 })
+    const woken: Array<string> = []
+    let passed = 0
+    simulation.fork(Effect.scoped(Effect.gen(function*() {
+      const alarm = yield* Alarm.make
+      for (const [index, { from, length, rung }] of waiters.entries()) {
+        const bell = yield* Queue.sliding<void>(1)
+        yield* Effect.forkScoped(Effect.gen(function*() {
+          yield* Effect.sleep(from)
+          const isOver = yield* alarm.wait(bell, length)
+          woken.push(`${index} at ${passed} ${isOver}`)
+        }))
+        if (rung !== undefined) {
+          yield* Effect.forkScoped(Effect.zipRight(Effect.sleep(rung), Queue.offer(bell, undefined)))
+        }
+      }
+      return yield* Effect.async<never>(() => {})
+    })))
+    for (; passed < 300; passed++) {
+      simulation.pass(passed === 0 ? 0 : 1)
+      if (passed === 40) simulation.jump(-1e9)
+    }
+    const expected = waiters.map(({ from, length, rung = Infinity }, index) => {
+      // at the same moment either may be first
+      const over = from + Math.max(length, 0)
+      const isOver = rung > over
+      return { index, at: Math.max(from, Math.min(over, rung)), isOver, isEither: rung === over }
+    })
+    assert.strictEqual(woken.length, waiters.length)
+    for (const { at, index, isEither, isOver } of expected) {
+      const line = woken.find((one) => one.startsWith(`${index} `)) ?? ""
+      const [, , moment, said] = line.split(" ")
+      // a wait of no time takes the ringer's next look
+      assert.isAtMost(Math.abs(Number(moment) - at), 1, line)
+      if (!isEither && Number(moment) === at) assert.strictEqual(said, String(isOver), line)
+    }
+  })
+
+  it("forgets who is interrupted", () => {
+    const simulation = Simulation.make({ seed: 1 })
+    const exit = simulation.run(Effect.scoped(Effect.gen(function*() {
+      const alarm = yield* Alarm.make
+      const bell = yield* Queue.sliding<void>(1)
+      const waiting = yield* Effect.fork(alarm.wait(bell, 1000))
+      yield* Effect.sleep(10)
+      yield* Fiber.interrupt(waiting)
+      yield* Effect.sleep(2000)
+      return yield* Queue.size(bell)
+    })))
+    assert.deepStrictEqual(exit._tag === "Success" && exit.value, 0)
+  })
+})
