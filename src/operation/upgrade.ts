@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import { counted } from "../domain/counted.ts"
 import * as Revision from "../domain/Revision.ts"
-import type { RevisionId } from "../domain/RevisionId.ts"
+import { isRevisionId, type RevisionId } from "../domain/RevisionId.ts"
 import type { Backend } from "../domain/SourceConfig.ts"
+import type { History } from "../repository/History.ts"
 import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
@@ -56,10 +57,13 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
   readonly backend: Backend
   readonly wait: Duration.Duration
 }) {
-  const plan = yield* makePlan(options.backend)
+  const { broken, ...plan } = yield* makePlan(options.backend)
   const upgraded: Array<RevisionId> = []
-  const failed: Array<NotUpgraded> = []
+  const failed: Array<NotUpgraded> = [...broken]
   const report: UpgradeReport = { plan, upgraded, failed }
+  for (const { reason, revision } of broken) {
+    yield* Effect.logWarning(`revision ${revision} is left as it is: ${reason}`)
+  }
   if (options.dryRun) return report
   yield* requireRoom(plan, options.force)
   let before: Converted | undefined
@@ -67,6 +71,10 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
     const outcome = yield* Effect.either(one(id, before, options.wait))
     if (outcome._tag === "Right") {
       if (outcome.right === undefined) continue
+      if ("reason" in outcome.right) {
+        failed.push(outcome.right)
+        continue
+      }
       before = outcome.right
       upgraded.push(id)
       yield* Effect.logInfo(`revision ${id} is upgraded, ${plan.revisions.length - upgraded.length} to go`)
@@ -90,19 +98,29 @@ interface Converted {
 const isOld = (backend: Backend) => (revision: Revision.Revision): boolean =>
   revision.backendType === "chunked" || (revision.backendType === "cowfile" && backend === "chunked")
 
+/** Whose metadata cannot be read may be old as well. */
+const unreadable = ({ broken }: History): ReadonlyArray<NotUpgraded> =>
+  broken.flatMap(({ path, reason }) => {
+    const revision = path.slice(path.lastIndexOf("/") + 1, -".rev".length)
+    return isRevisionId(revision) ? [{ revision, reason }] : []
+  })
+
 const makePlan = Effect.fnUntraced(function*(backend: Backend) {
   const repository = yield* Repository
-  const revisions = (yield* repository.history).complete.filter(isOld(backend)).toReversed()
-  return { revisions, ...(yield* roomFor(revisions)) } satisfies UpgradePlan
+  const history = yield* repository.history
+  const revisions = history.complete.filter(isOld(backend)).toReversed()
+  return { revisions, broken: unreadable(history), ...(yield* roomFor(revisions)) }
 })
 
-/** Upgrades one revision, with the locks held; `undefined` when it has gone meanwhile. */
+/** Upgrades one revision, with the locks held, or says why not; `undefined` when it has gone meanwhile. */
 const one = (id: RevisionId, before: Converted | undefined, wait: Duration.Duration) =>
   Effect.scoped(Effect.gen(function*() {
     yield* locks.forBackup(wait)
     const repository = yield* Repository
-    const revision = (yield* repository.history).complete.find((found) => found.id === id)
-    if (revision === undefined || revision.backendType === "chunked-v3") return undefined
+    const history = yield* repository.history
+    const revision = history.complete.find((found) => found.id === id)
+    if (revision === undefined) return unreadable(history).find((found) => found.revision === id)
+    if (revision.backendType === "chunked-v3") return undefined
     // leftovers of a run that was interrupted before its commit
     yield* repository.settle(revision)
     const from = yield* repository.readMap(revision)

@@ -379,7 +379,7 @@ const moreLocks = [
     file: "src/repository/locks.ts",
     from: "takeIfPossible(\".purge\", \"shared\", wait)\n\n",
     to: "Effect.zipRight(takeIfPossible(\".purge\", \"shared\", wait), Effect.void).pipe(Effect.scoped)\n\n",
-    tests: [of("operation/locks")]
+    tests: [of("operation/locks", "holds its locks")]
   },
   {
     name: "a lock on a file that was replaced counts",

@@ -17,6 +17,7 @@ import { tags } from "../../src/operation/tags.ts"
 import { verify } from "../../src/operation/verify.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
 import { backup, REPOSITORY, restored, schedule } from "../support/World.ts"
+import * as World from "../support/World.ts"
 import * as Scenario from "./scenario.ts"
 
 const { backupOf, blocks, inScene } = Scenario
@@ -49,7 +50,8 @@ const quiet = {
   "purge -n": purge({ dryRun: true, wait })
 } satisfies Record<string, Operation>
 
-const entries = (of: Record<string, Operation>): ReadonlyArray<readonly [string, Operation]> => Object.entries(of)
+const entriesOf = <A>(of: Record<string, A>): ReadonlyArray<readonly [string, A]> => Object.entries(of)
+const entries = (of: Record<string, Operation>) => entriesOf(of)
 
 const hold = (name: ".backup" | ".purge", mode: FileLock.LockMode) =>
   Effect.flatMap(FileLock.FileLock, (locks) => locks.acquire(`${REPOSITORY}/${name}`, mode))
@@ -245,4 +247,37 @@ describe("locks", () => {
         assert.deepStrictEqual(Scenario.join(...written), blocks(1))
       })
     ))
+})
+
+describe("for as long as they touch chunks", () => {
+  const all: Record<string, readonly [Operation, ReadonlyArray<FileLock.LockMode>]> = {
+    "a backup": [backup(), ["exclusive", "shared"]],
+    "a verify": [operations.verify, ["shared"]],
+    "a restore": [operations.restore, ["shared"]],
+    "a purge": [operations.purge, ["exclusive", "exclusive"]]
+  }
+  for (const [name, [operation, modes]] of entriesOf(all)) {
+    it.effect(`${name} holds its locks`, () => {
+      const locks = FileLock.makeTable()
+      const memory = World.makeDisk()
+      return Effect.gen(function*() {
+        for (const byte of [1, 2]) {
+          World.setFile(memory.disk, World.IMAGE, blocks(byte))
+          yield* TestClock.adjust(Duration.days(1))
+          yield* backup()
+        }
+        yield* forget({ revisions: "first", force: false, wait })
+        World.setFile(memory.disk, World.IMAGE, blocks(3))
+        const held = new Set<string>()
+        memory.onOperation = (_, call, path) => {
+          if (!/\.chunk\.zst/.test(path) || !["open", "unlink"].includes(call)) return
+          held.add(Array.from(locks.held.values(), ({ mode }) => mode).join())
+        }
+        yield* operation
+        memory.onOperation = undefined
+        assert.deepStrictEqual([...held], [modes.join()])
+        assert.strictEqual(locks.held.size, 0)
+      }).pipe(Effect.provide(World.layerOn(memory.disk, locks)))
+    })
+  }
 })

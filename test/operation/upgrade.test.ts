@@ -128,6 +128,21 @@ describe("upgrade", () => {
     }).pipe(Effect.provide(layerFor(disk)))
   })
 
+  it.effect("does not say that all is done when it cannot read what one revision is", () => {
+    const { memory } = small()
+    const [id] = ["QwA2a9XWGvjB3h5AQdR4WW"]
+    memory.plantFile(`${REPOSITORY}/${id}.rev`, new Uint8Array(3))
+    return Effect.gen(function*() {
+      const outcome = yield* Effect.either(run())
+      assert.match(
+        Either.isLeft(outcome) ? outcome.left.message : "it succeeded",
+        /^1 revisions were left as they are: QwA2a9XWGvjB3h5AQdR4WW \(.+\)$/
+      )
+      const { revisions } = yield* status({ revisions: undefined })
+      assert.deepStrictEqual(revisions.map(({ backendType }) => backendType), ["chunked-v3", "chunked-v3"])
+    }).pipe(Effect.provide(layerOn(memory.disk)))
+  })
+
   it.effect("gives way to who is at work on the repository, and changes nothing", () => {
     const { contents, memory } = small()
     return Effect.gen(function*() {
