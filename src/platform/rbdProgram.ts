@@ -3,7 +3,8 @@
  * taken for an option. `CEPH_CONF` and `CEPH_ARGS` reach the program through the environment.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
-import type * as Duration from "effect/Duration"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -171,9 +172,27 @@ const make = (limits: Limits) =>
           yield* Rbd.checkNames("make", image)
           const what = Rbd.format(image)
           const args = ["import", "--no-progress", "-", what]
-          yield* process.run(program, args, { input: content }).pipe(
+          // how far it is, is seen by what it reads
+          let moved = yield* Clock.currentTimeMillis
+          const watched = Stream.tap(content, () => Effect.map(Clock.currentTimeMillis, (now) => void (moved = now)))
+          const stall = Duration.toMillis(limits.stall)
+          const stalled = Effect.gen(function*() {
+            for (;;) {
+              const left = moved + stall - (yield* Clock.currentTimeMillis)
+              if (left <= 0) break
+              yield* Effect.sleep(left)
+            }
+            return yield* new Rbd.RbdError({
+              operation: "make",
+              what,
+              code: "ETIMEDOUT",
+              detail: "the cluster does not answer"
+            })
+          })
+          yield* process.run(program, args, { input: watched }).pipe(
             Effect.flatMap((result) => succeeded(program, args, result)),
-            Effect.mapError((error) => error instanceof ProcessFailed ? rbdError("make", what, error) : error)
+            Effect.mapError((error) => error instanceof ProcessFailed ? rbdError("make", what, error) : error),
+            Effect.raceFirst(stalled)
           )
         }),
       renameImage: (image, name) =>

@@ -144,6 +144,17 @@ describe("the rbd program", () => {
     }))
   })
 
+  it.effect("does not wait for ever for an import that stands still", () => {
+    const { run } = over({ rbd: () => Effect.never })
+    return run(Effect.gen(function*() {
+      const rbd = yield* Rbd
+      const importing = yield* Effect.fork(Effect.flip(rbd.importImage(image, Stream.make(Uint8Array.of(1)))))
+      yield* TestClock.adjust("16 minutes")
+      const error = yield* Fiber.join(importing)
+      assert.strictEqual(error.code, "ETIMEDOUT")
+    }))
+  })
+
   it.effect("is asked again to unmap what is busy for a moment", () => {
     let busy = 3
     const { calls, run } = over({

@@ -33,7 +33,7 @@ export const setup = () => {
   mkdirSync(cache, { recursive: true })
   const ceph = join(directory, "ceph")
   const consul = join(directory, "consul")
-  adopt("ceph-up", ceph, { CEPH_UP_PACKAGES: "qemu-utils qemu-block-extra" })
+  adopt("ceph-up", ceph, { CEPH_UP_PACKAGES: "qemu-utils qemu-block-extra qemu-system-common" })
   adopt("consul-up", consul, {
     CONSUL_UP_TOKEN: "00000000-0000-4000-8000-000000000001",
     CONSUL_UP_KV_TOKEN: LIMITED_TOKEN,
