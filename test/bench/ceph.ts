@@ -135,7 +135,7 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
   const [full] = rows
   const alone = median(storing.map(({ phases }) => phases["reading"] ?? NaN))
   const [together, exporting] = [full?.reading ?? NaN, full?.exporting ?? NaN]
-  const hidden = (exporting + alone - together) / Math.min(exporting, alone)
+  const hidden = Math.max(0, (exporting + alone - together) / Math.min(exporting, alone))
   return {
     title: `Ceph: an image of ${Markdown.bytes(blocks * MixedImage.BLOCK)}, medians of ${runs} runs`,
     markdown: [

@@ -3,7 +3,7 @@ import * as Markdown from "./markdown.ts"
 import type { Measured } from "./measure.ts"
 import { say } from "./part.ts"
 
-type Took = Pick<Measured, "seconds" | "memory">
+type Took = Pick<Measured, "seconds" | "memory"> & Partial<Pick<Measured, "cpu">>
 
 export interface Row {
   readonly what: string
@@ -11,13 +11,14 @@ export interface Row {
   readonly large: Took | undefined
 }
 
-/** Ten times the input may take this many times the time before it is called more than linear. */
-const LINEAR = 13
+/** Quadratic is a hundred times; below this it may be caches and noise. */
+const LINEAR = 20
 
-/** How many times the time, and a warning where that is more than ten times the input explains. */
+/** How many times the processor time where it is known, and a warning where that is more than ten times the input explains. */
 const growth = ({ large, small }: Row): string => {
   if (small === undefined || large === undefined) return ""
-  const times = large.seconds / small.seconds
+  const of = ({ cpu, seconds }: Took): number => cpu ?? seconds
+  const times = of(large) / of(small)
   return `${times.toFixed(1)} ×${times > LINEAR ? " **more than linear**" : ""}`
 }
 
@@ -29,7 +30,7 @@ const took = (one: Took | undefined): string =>
 /** Rows with the two sizes and how the time grew. */
 export const table = (small: string, large: string, rows: ReadonlyArray<Row>): string =>
   Markdown.table(
-    ["", small, large, "time grew"],
+    ["", small, large, "grew"],
     rows.map((row) => [row.what, took(row.small), took(row.large), growth(row)])
   )
 

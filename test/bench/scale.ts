@@ -21,7 +21,8 @@ export const scale: Part = async (options) => {
   const revisions = await manyRevisions(options, trouble)
   const jobs = await manyJobs(options, trouble)
   const sections = [
-    "Time and peak memory. Start-up, a tenth of a second, is in all of them but the map's.",
+    "Time and peak memory; how many times the processor time grew with ten times the input. Start-up is in all of them " +
+    "but the map's.",
     Growth.table("1 TiB", "10 TiB", sizes),
     Growth.table("10 GiB", "100 GiB", sparse),
     Growth.table("100 revisions", "1,000 revisions", revisions),

@@ -83,13 +83,16 @@ export const changedMap = (map: ChunkMap.ChunkMap, number: number): ChunkMap.Chu
 /** Reads a map file as an operation would; for a process of its own, which tells what that took. */
 export const readMap = (
   path: string
-): { readonly seconds: number; readonly memory: number; readonly chunks: number } => {
+): { readonly seconds: number; readonly cpu: number; readonly memory: number; readonly chunks: number } => {
   const before = process.memoryUsage.rss()
   const began = performance.now()
+  const cpu = process.cpuUsage()
   const bytes = FS.readFileSync(path)
   const map = Either.getOrThrow(ChunkMap.decode(bytes))
   hash(bytes)
+  const { system, user } = process.cpuUsage(cpu)
   return {
+    cpu: (system + user) / 1e6,
     seconds: (performance.now() - began) / 1000,
     memory: process.resourceUsage().maxRSS * 1024 - before,
     chunks: ChunkMap.count(map)
