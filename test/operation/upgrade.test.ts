@@ -136,7 +136,7 @@ describe("upgrade", () => {
       const outcome = yield* Effect.either(run())
       assert.match(
         Either.isLeft(outcome) ? outcome.left.message : "it succeeded",
-        /^1 revisions were left as they are: QwA2a9XWGvjB3h5AQdR4WW \(.+\)$/
+        /^could not upgrade 1 revision: QwA2a9XWGvjB3h5AQdR4WW \(.+\)$/
       )
       const { revisions } = yield* status({ revisions: undefined })
       assert.deepStrictEqual(revisions.map(({ backendType }) => backendType), ["chunked-v3", "chunked-v3"])
