@@ -11,7 +11,7 @@ export class SchedulerRunning extends Data.TaggedError("SchedulerRunning")<{
   readonly holder: string | undefined
 }> {
   override get message() {
-    const by = this.holder === undefined ? "" : ` (process ${this.holder})`
+    const by = this.holder === undefined ? "" : ` (${this.holder})`
     return `another scheduler runs on ${this.baseDir}${by}`
   }
 }

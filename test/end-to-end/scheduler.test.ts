@@ -143,7 +143,7 @@ describe.sequential("the daemon", () => {
   it("lets no second one run on its base directory", () => {
     const { status, stderr } = run("scheduler", "-c", configFile())
     assert.strictEqual(status, 69)
-    assert.match(stderr, /another scheduler runs on .*base \(process \d+ /)
+    assert.match(stderr, /another scheduler runs on .*base \(backy .*scheduler.*, process \d+ on \S+, since /)
   })
 
   it("answers nc and telnet", () => {

@@ -103,7 +103,7 @@ const wrong = (name: string, exit: Exit.Exit<unknown, unknown>): ReadonlyArray<s
     met.held++
     if (error.holder !== undefined) met.named++
     // who holds a lock alone has signed it, unless it is letting go at this very step
-    if (error.holder !== undefined && !/^1\d\d simulated backy /.test(error.holder)) {
+    if (error.holder !== undefined && !/^backy .*, process 1\d\d on simulated, since /.test(error.holder)) {
       return [`${name} names ${error.holder} as holder`]
     }
   }
