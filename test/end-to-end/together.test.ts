@@ -27,7 +27,7 @@ const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes)
 
 /** Who holds a lock alone has signed it, unless it is taking or leaving it at this very moment. */
 const LOSS =
-  /^backy: \S+\/\.(?:backup|purge) is locked by (?:process (\d+) \S+ \S*backy .* \d{4}-\d\d-\d\dT[\d:.]+Z|another process); .*--wait\n$/
+  /^backy: \S+\/\.(?:backup|purge) is locked by (?:backy .*, process (\d+) on \S+, since \d{4}-\d\d-\d\d [\d:]+ UTC|another process); .*--wait\n$/
 /** What else may come of it that others were quicker. */
 const LATE = /^backy: (?:revision \S+ is the newest trusted one and was kept|-r \S+: no revision fits)/
 
