@@ -8,6 +8,7 @@ import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
 import { bytesOf, forEachBatch, idsOf } from "./batch.ts"
+import { foldersOf } from "./foldersOf.ts"
 import { missingIndexes } from "./missing.ts"
 import { Progress } from "./Progress.ts"
 
@@ -50,12 +51,10 @@ export const chunk = Effect.fn("chunk")(function*(options: {
     : options.base.size === size
     ? options.base
     : ChunkMap.resized(options.base, size).map
-  const folders = new Set<string>()
   const totals = { scanned: 0, unchanged: 0, found: 0, written: 0, writtenBytes: 0, storedBytes: 0 }
 
   const record = (indexes: ReadonlyArray<number>, stored: Protocol.Stored) => {
     indexes.forEach((index, at) => ChunkMap.setIds(map, index, stored.ids.subarray(at * 32, (at + 1) * 32)))
-    for (const folder of stored.folders) folders.add(folder)
     totals.scanned += indexes.length
     totals.unchanged += stored.unchanged
     totals.found += stored.found
@@ -88,6 +87,7 @@ export const chunk = Effect.fn("chunk")(function*(options: {
     yield* Effect.logWarning(`the base lacks ${counted(absent.length, "chunk")}; storing again what it lacks`)
     yield* read(absent, nothing)
   }
-  yield* store.sync([...folders])
+  // Also those of chunks that the base names: one of them may have been healed by a run that was killed before it synced.
+  yield* store.sync(foldersOf(map))
   return { map, ...totals } satisfies ChunkReport
 })

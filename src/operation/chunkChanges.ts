@@ -7,6 +7,7 @@ import { type Change, type Changes, Source, SourceNotReady } from "../source/Sou
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
 import type { ChunkReport } from "./chunk.ts"
+import { foldersOf } from "./foldersOf.ts"
 import { merge } from "./merge.ts"
 import { missingIndexes } from "./missing.ts"
 import { Progress } from "./Progress.ts"
@@ -36,12 +37,10 @@ export const chunkChanges = Effect.fn("chunkChanges")(function*(options: {
   const { map, remake } = base === undefined
     ? { map: ChunkMap.empty(size, chunkSize), remake: [] }
     : ChunkMap.resized(base, size)
-  const folders = new Set<string>()
   const totals = { found: 0, written: 0, writtenBytes: 0, storedBytes: 0 }
 
   const keep = (_: number, content: Uint8Array) =>
     Effect.map(blocks.put({ repository: directory, run: options.run, content }), (stored) => {
-      for (const folder of stored.folders) folders.add(folder)
       totals.found += stored.found
       totals.written += stored.written
       totals.writtenBytes += stored.writtenBytes
@@ -94,7 +93,8 @@ export const chunkChanges = Effect.fn("chunkChanges")(function*(options: {
         touched.add(index)
       }), { discard: true })
   }
-  yield* store.sync([...folders])
+  // Also those of chunks that the base names: one of them may have been healed by a run that was killed before it synced.
+  yield* store.sync(foldersOf(map))
   let unchanged = 0
   for (let index = 0; index < ChunkMap.count(map); index++) {
     if (!touched.has(index) && !ChunkMap.isHole(map, index)) unchanged++
