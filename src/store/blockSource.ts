@@ -51,28 +51,19 @@ export interface Buffers {
   readonly zeros: (length: number) => Buffer
 }
 
-/** One thread's buffers. */
-export const makeBuffers = (): Buffers => {
-  let block = Buffer.alloc(0)
-  let zeros = Buffer.alloc(0)
-  let held = Buffer.alloc(0)
-  let piece = Buffer.alloc(0)
-  return {
-    piece: (length) => {
-      if (piece.byteLength < length) piece = Buffer.allocUnsafeSlow(length)
-      return piece.subarray(0, length)
-    },
-    held: (length) => {
-      if (held.byteLength < length) held = Buffer.allocUnsafeSlow(length)
-      return held.subarray(0, length)
-    },
-    block: (length) => {
-      if (block.byteLength < length) block = Buffer.allocUnsafeSlow(length)
-      return block.subarray(0, length)
-    },
-    zeros: (length) => {
-      if (zeros.byteLength < length) zeros = Buffer.alloc(length)
-      return zeros.subarray(0, length)
-    }
+/** A buffer that grows to the longest length it was asked for. */
+const growing = (allocate: (length: number) => Buffer) => {
+  let buffer = allocate(0)
+  return (length: number): Buffer => {
+    if (buffer.byteLength < length) buffer = allocate(length)
+    return buffer.subarray(0, length)
   }
 }
+
+/** One thread's buffers. */
+export const makeBuffers = (): Buffers => ({
+  block: growing((length) => Buffer.allocUnsafeSlow(length)),
+  piece: growing((length) => Buffer.allocUnsafeSlow(length)),
+  held: growing((length) => Buffer.allocUnsafeSlow(length)),
+  zeros: growing((length) => Buffer.alloc(length))
+})

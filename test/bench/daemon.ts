@@ -7,12 +7,13 @@ import * as DateTime from "effect/DateTime"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as FS from "node:fs"
-import { connect, createServer, type Socket } from "node:net"
+import { connect, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import * as Revision from "../../src/domain/Revision.ts"
+import { freePort } from "../support/freePort.ts"
 
 const program = fileURLToPath(new URL("../../dist/backy", import.meta.url))
 const [jobs = 1000, revisions = 30, seconds = 120] = process.argv.slice(2).map(Number)
@@ -63,15 +64,6 @@ const populate = (base: string): void => {
     }
   }
 }
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
 
 /** Seconds of processor time so far, and bytes of memory now and at most. */
 const usage = (pid: number) => {

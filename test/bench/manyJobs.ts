@@ -1,22 +1,15 @@
 /** A large installation: 100 and 1,000 jobs, each with a repository, and nothing due. */
 import { spawn } from "node:child_process"
 import * as FS from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { setTimeout as pass } from "node:timers/promises"
 import * as ChunkMap from "../../src/domain/ChunkMap.ts"
+import { freePort } from "../support/freePort.ts"
 import { PROGRAM } from "./backyTool.ts"
 import * as Growth from "./growth.ts"
 import { measure } from "./measure.ts"
 import { type Options, say } from "./part.ts"
 import * as Synthetic from "./synthetic.ts"
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(address !== null && typeof address === "object" ? address.port : 0))
-    })
-  })
 
 /** Says something to the shell, and what it answers up to the prompt; `undefined` while nobody listens. */
 const ask = (port: number, line: string): Promise<string | undefined> =>

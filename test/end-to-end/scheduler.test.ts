@@ -2,11 +2,11 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import * as FS from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import { freePort } from "../support/freePort.ts"
 
 const backy = fileURLToPath(new URL("../../dist/backy", import.meta.url))
 
@@ -17,15 +17,6 @@ const base = () => join(root, "base")
 const configFile = () => join(root, "backy.conf")
 const logFile = () => join(root, "backy.log")
 const log = () => FS.readFileSync(logFile(), "utf8")
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
 
 const config = (
   options: { readonly jobs?: number; readonly interval?: string; readonly more?: string } = {}

@@ -2,11 +2,12 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as FS from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import { freePort } from "../support/freePort.ts"
 import { PROGRAM } from "./program.ts"
 
 let root = ""
@@ -15,15 +16,6 @@ let daemon: ChildProcess
 const log = () => FS.existsSync(join(root, "log")) ? FS.readFileSync(join(root, "log"), "utf8") : ""
 const dist = () => join(root, "package/dist")
 const aside = () => join(root, "package/dist.old")
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
 
 const config = (interval: string): string =>
   `global:
