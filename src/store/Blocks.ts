@@ -131,6 +131,8 @@ export interface Settings {
   readonly level: number
   /** The worker's entry. */
   readonly entry: URL
+  /** Whether the threads start at once, beside what the command has to prepare. Default: when they are needed. */
+  readonly eager?: boolean
 }
 
 /** What the threads run; the bundled worker in the built program. */
@@ -141,7 +143,7 @@ export const layer = (settings: Settings): Layer.Layer<Blocks> =>
   Layer.scoped(
     Blocks,
     Effect.map(
-      WorkerPool.make(settings.entry, settings.workers, { level: settings.level }),
+      WorkerPool.make(settings.entry, settings.workers, { level: settings.level }, { eager: settings.eager ?? false }),
       // one batch under way and one waiting, so that no thread waits for the main one
       // only who asks for the hash has the native one loaded: most commands have nothing to hash
       (perform) => make(perform, settings.workers * 2, () => Hash.load().kind)
