@@ -42,6 +42,16 @@ const workerUrls = {
   }
 }
 
+/** In what start.cjs loads, `import()` of what is not in the bundle would be an experiment of Node's: it has its own. */
+const outsideImports = {
+  name: "outside-imports",
+  transform: {
+    filter: { id: /\/src\/.*\.ts$/, code: "import(" },
+    /** @param {string} code */
+    handler: (code) => code.replaceAll(/\bimport\((?!["'`])/g, "importOutside(")
+  }
+}
+
 process.chdir(fileURLToPath(new URL("..", import.meta.url)))
 const building = `dist.building-${process.pid}`
 const replaced = `dist.replaced-${process.pid}`
@@ -70,7 +80,7 @@ async function build(sources) {
     input: entries,
     platform: "node",
     external,
-    plugins: [workerUrls],
+    plugins: [workerUrls, outsideImports],
     onLog: (level, log) => {
       if (level === "warn") throw new Error(log.message)
     }

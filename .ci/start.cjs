@@ -18,9 +18,11 @@ const { crc32 } = require("node:zlib")
 const flags = process.execArgv.some((flag) => flag.startsWith("--heap-growing-percent=")) ? "thrift" : "plain"
 const folder = path.join(__dirname, ".cache", `${process.version}-${process.arch}-${flags}`)
 const requireOutside = createRequire(__filename)
+const importOutside = (/** @type {string} */ url) => import(url)
 
 /** @typedef {{ exports: unknown }} Module */
-/** @typedef {(exports: unknown, require: (name: string) => unknown, module: Module, file: string, folder: string) => void} Body */
+/** @typedef {(name: string) => unknown} Load */
+/** @typedef {(exports: unknown, require: Load, module: Module, file: string, folder: string, importOutside: Load) => void} Body */
 
 /** @type {Map<string, Module>} */
 const modules = new Map()
@@ -60,19 +62,16 @@ const load = (name) => {
   const module = { exports: {} }
   modules.set(name, module)
   // pure ASCII by the build, which one byte a character serves fastest
-  const source = `(function(exports,require,module,__filename,__dirname){${fs.readFileSync(filename, "latin1")}\n})`
+  const code = fs.readFileSync(filename, "latin1")
+  const source = `(function(exports,require,module,__filename,__dirname,importOutside){${code}\n})`
   const file = path.join(folder, `${name.slice(2)}.compiled`)
   const cachedData = cached(file, crc32(source))
-  const script = new vm.Script(source, {
-    filename,
-    ...cachedData === undefined ? {} : { cachedData },
-    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
-  })
+  const script = new vm.Script(source, { filename, ...cachedData === undefined ? {} : { cachedData } })
   if (cachedData === undefined || process.env["BACKY_TRAINING"] !== undefined) {
     compiled.push({ file, source, script })
   }
   const body = /** @type {Body} */ (script.runInThisContext())
-  body(module.exports, load, module, filename, __dirname)
+  body(module.exports, load, module, filename, __dirname, importOutside)
   return module.exports
 }
 
