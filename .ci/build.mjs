@@ -104,6 +104,9 @@ async function build(sources) {
     throw new Error(`${needed.join()} may be absent and must not be imported; load it with createRequire`)
   }
 
+  const foreign = output.find((file) => file.type === "chunk" && /[^\0-\x7f]/.test(file.code))
+  if (foreign !== undefined) throw new Error(`${foreign.fileName} is not pure ASCII, as start.cjs reads it`)
+
   copyFileSync(".ci/start.cjs", join(building, "start.cjs"))
   copyFileSync(".ci/launcher.sh", join(building, "backy"))
   chmodSync(join(building, "backy"), 0o755)
