@@ -87,6 +87,6 @@ export const read = Effect.fn("StatusFile.read")(
 /** Replaces a status file; everybody may read it. */
 export const write = (
   path: string,
-  text: string
+  bytes: Uint8Array
 ): Effect.Effect<void, IoError, BlockFile.BlockFile | FileSystem.FileSystem> =>
-  Effect.suspend(() => Durable.replace(path, new TextEncoder().encode(text), { mode: 0o644 }))
+  Durable.replace(path, bytes, { mode: 0o644 })

@@ -93,11 +93,14 @@ describe("a job's history", () => {
       const write = (file: string, text: string) =>
         setFile(disk, `${REPOSITORY}/${file}`, new TextEncoder().encode(text))
       yield* Effect.gen(function*() {
-        const { read } = yield* JobHistory
+        const { isSame, read } = yield* JobHistory
+        assert.isFalse(yield* isSame(REPOSITORY))
         assert.deepStrictEqual((yield* read(REPOSITORY)).revisions, [])
+        assert.isTrue(yield* isSame(REPOSITORY))
         write(`${second.id}.rev`, encodeYaml(second))
         assert.deepStrictEqual((yield* read(REPOSITORY)).revisions.map(({ id }) => id), [second.id])
         write(`${third.id}.rev`, "what is this")
+        assert.isFalse(yield* isSame(REPOSITORY))
         const facts = yield* read(REPOSITORY)
         assert.deepStrictEqual([facts.revisions.length, facts.broken, facts.reports], [1, 1, 0])
         write(`${third.id}.rev`, encodeYaml(update(third, { stats: { duration: 7 } })))
@@ -109,7 +112,9 @@ describe("a job's history", () => {
         assert.strictEqual((yield* read("/srv/backy/nobody")).configAt, undefined)
         // without another directory entry a change is found within the hour
         assert.strictEqual(yield* read(REPOSITORY), more)
+        assert.isTrue(yield* isSame(REPOSITORY))
         disk.unlink(`${REPOSITORY}/quarantine/x.report`)
+        assert.isFalse(yield* isSame(REPOSITORY))
         assert.strictEqual((yield* read(REPOSITORY)).reports, 0)
         const before = yield* read(REPOSITORY)
         const path = `${REPOSITORY}/${third.id}.rev`
@@ -117,7 +122,9 @@ describe("a job's history", () => {
         disk.write(open, new TextEncoder().encode(encodeYaml(update(third, { stats: { duration: 8 } }))), 0)
         disk.close(open)
         assert.strictEqual(yield* read(REPOSITORY), before)
+        assert.isTrue(yield* isSame(REPOSITORY))
         yield* TestClock.adjust(Duration.hours(1))
+        assert.isFalse(yield* isSame(REPOSITORY))
         assert.strictEqual((yield* read(REPOSITORY)).revisions.find(({ id }) => id === third.id)?.duration, 8)
       }).pipe(
         Effect.provide(Layer.provide(historyLayer, Layer.merge(DiskFileSystem.layer(disk), BlockFile.layerDisk(disk))))
