@@ -17,10 +17,14 @@ export type More = Effect.Effect<number>
 export interface Alarm {
   /**
    * Waits so many milliseconds, and then for as long as `more` says, or until the bell rings; tells whether the time is
-   * over. One waits for a bell. A `more` that takes longer than until the next is asked is taken for none.
+   * over. One waits for a bell. A `more` that takes longer than a second is taken for none as soon as another is to be
+   * asked.
    */
   readonly wait: (bell: Queue.Queue<void>, millis: number, more?: More) => Effect.Effect<boolean>
 }
+
+/** Milliseconds after which nobody waits for an answer any more. */
+const PATIENCE = 1000
 
 interface Waiting {
   readonly bell: Queue.Queue<void>
@@ -50,15 +54,19 @@ export const make: Effect.Effect<Alarm, never, Scope.Scope> = Effect.gen(functio
     Deferred.unsafeDone(earlier, Effect.void)
   }
 
-  /** Those for whom nobody has an answer yet. */
-  let asked: ReadonlySet<Waiting> = new Set()
+  /** Those for whom nobody has an answer yet; who is added is asked in turn. */
+  let asked = new Set<Waiting>()
   let asking: Fiber.RuntimeFiber<void> | undefined
+  let askedSince = 0
   const ask = Effect.fnUntraced(function*(all: Set<Waiting>) {
     for (const one of all) {
+      askedSince = yield* millis
       const length = isWaiting(one) && one.more !== undefined ? yield* one.more : 0
+      const now = yield* millis
+      // from here on nothing interrupts: who is not among them any more has got a new time, or been rung for
       all.delete(one)
       if (length > 0) {
-        one.at = (yield* millis) + length
+        one.at = now + length
         hurry(one.at)
       } else {
         ring(one)
@@ -66,10 +74,15 @@ export const make: Effect.Effect<Alarm, never, Scope.Scope> = Effect.gen(functio
     }
   })
   /** Aside: a file system that does not answer must not keep the others from their time. */
-  const askAll = Effect.fnUntraced(function*(all: Set<Waiting>) {
+  const askAll = Effect.fnUntraced(function*(all: Set<Waiting>, now: number) {
+    if (asked.size > 0 && now - askedSince < PATIENCE) {
+      for (const one of all) asked.add(one)
+      return
+    }
     for (const one of asked) ring(one)
     if (asking !== undefined) yield* Fiber.interruptFork(asking)
     asked = all
+    askedSince = now
     asking = yield* Effect.forkIn(ask(all), scope)
   })
 
@@ -91,7 +104,7 @@ export const make: Effect.Effect<Alarm, never, Scope.Scope> = Effect.gen(functio
           over.add(one)
         }
       }
-      if (over.size > 0) yield* askAll(over)
+      if (over.size > 0) yield* askAll(over, now)
       // who asked for no time at all has been rung for; a timer may be early by a fraction
       yield* earliest === Infinity ? changed : Effect.raceFirst(Effect.sleep(Math.max(1, earliest - now)), changed)
     }

@@ -57,7 +57,7 @@ describe("the alarm", () => {
     }
   })
 
-  /** Waits ten milliseconds and then as `more` says, until 1000 have passed; gives when it was woken, and by whom. */
+  /** Waits ten milliseconds and then as `more` says, until 3000 have passed; gives when it was woken, and by whom. */
   const waking = (
     more: (count: number) => Effect.Effect<number>,
     rest: (alarm: Alarm.Alarm, bell: Queue.Queue<void>) => Effect.Effect<unknown, never, Scope.Scope> = () =>
@@ -76,13 +76,13 @@ describe("the alarm", () => {
       yield* Effect.forkScoped(rest(alarm, bell))
       return yield* Effect.async<never>(() => {})
     })))
-    simulation.pass(1000)
+    simulation.pass(3000)
     return `${woken}, asked ${count}`
   }
 
   it("wakes nobody for whom nothing is new, until something is", () => {
     assert.strictEqual(waking((count) => Effect.succeed(count < 5 ? 20 : 0)), "at 90: true, asked 5")
-    assert.strictEqual(waking(() => Effect.succeed(100)), "never, asked 10")
+    assert.strictEqual(waking(() => Effect.succeed(100)), "never, asked 30")
     const ringing = (_: Alarm.Alarm, bell: Queue.Queue<void>) =>
       Effect.zipRight(Effect.sleep(55), Queue.offer(bell, undefined))
     assert.strictEqual(waking(() => Effect.succeed(20), ringing), "at 55: false, asked 3")
@@ -90,15 +90,32 @@ describe("the alarm", () => {
     assert.strictEqual(waking(() => Effect.delay(Effect.succeed(20), 100), ringing), "at 55: false, asked 1")
   })
 
+  it("asks for each in turn, though the next come while one is asked", () => {
+    const slowly = () => Effect.delay(Effect.succeed(500), 30)
+    let others = 0
+    const crowd = (alarm: Alarm.Alarm) =>
+      Effect.forEach([15, 20, 25], (length) =>
+        Effect.flatMap(Queue.sliding<void>(1), (bell) =>
+          Effect.forkScoped(
+            alarm.wait(bell, length, Effect.delay(Effect.sync(() => (others++, 500)), 30))
+          )))
+    assert.match(waking(slowly, crowd), /^never, asked \d$/)
+    assert.isAbove(others, 6)
+  })
+
   it("wakes who cannot be told whether something is new, as soon as another is to be asked", () => {
     const hanging = () => Effect.async<number>(() => {})
     const another = (alarm: Alarm.Alarm) =>
       Effect.gen(function*() {
         const bell = yield* Queue.sliding<void>(1)
-        yield* alarm.wait(bell, 70, Effect.succeed(50))
+        yield* alarm.wait(bell, 70, Effect.succeed(1500))
       })
-    assert.strictEqual(waking(hanging, another), "at 70: true, asked 1")
-    assert.strictEqual(waking(() => Effect.dieMessage("a bug"), another), "at 70: true, asked 1")
+    assert.strictEqual(waking(hanging), "never, asked 1")
+    assert.strictEqual(waking(hanging, another), "never, asked 1")
+    const two = (alarm: Alarm.Alarm) =>
+      Effect.zipRight(Effect.forkScoped(another(alarm)), Effect.delay(another(alarm), 1200))
+    assert.strictEqual(waking(hanging, two), "at 1270: true, asked 1")
+    assert.strictEqual(waking(() => Effect.dieMessage("a bug"), two), "at 1270: true, asked 1")
   })
 
   it("forgets who is interrupted", () => {
