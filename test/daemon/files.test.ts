@@ -78,7 +78,12 @@ describe("the status file", () => {
       "  manual_tags: ''\n  next_tags: null\n  next_time: null\n  quarantine_reports: 0\n  sla: OK\n  sla_overdue: 0\n  status: ''\n"
     assert.strictEqual(Either.getOrThrow(StatusFile.decode(old))[0]?.last_tags, "daily,weekly")
     assert.isTrue(Either.isLeft(StatusFile.decode("- job: 1\n")))
-    assert.isTrue(Either.isLeft(StatusFile.decode("jobs: {}\n")))
+    for (const text of ["jobs: {}\n", "", "null\n"]) {
+      assert.deepStrictEqual(
+        StatusFile.decode(text),
+        Either.left("is none that backy writes: it has no list of jobs")
+      )
+    }
   })
 })
 
