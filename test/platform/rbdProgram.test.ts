@@ -144,6 +144,16 @@ describe("the rbd program", () => {
     }))
   })
 
+  it.effect("has not imported an image when it took all of it and yet failed", () => {
+    const { run } = over({
+      rbd: () => ({ exitCode: 28, stderr: "rbd: import failed: no space\n" })
+    })
+    return run(Effect.gen(function*() {
+      const error = yield* Effect.flip((yield* Rbd).importImage(image, Stream.make(Uint8Array.of(1))))
+      assert.match(error.message, /cannot make rbd\/vm: import failed: no space \(ENOSPC\)/)
+    }))
+  })
+
   it.effect("does not wait for ever for an import that stands still", () => {
     const { run } = over({ rbd: () => Effect.never })
     return run(Effect.gen(function*() {

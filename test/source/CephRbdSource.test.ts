@@ -127,6 +127,28 @@ describe("ceph-rbd source", () => {
     }))
   })
 
+  it.effect("does not believe a diff that says another size than Ceph's list of snapshots", () => {
+    let grown = 0
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        diff: (image, request) =>
+          Stream.map(
+            rbd.diff(image, request),
+            (event) => event._tag === "Header" ? { ...event, size: event.size + grown } : event
+          )
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      const first = yield* backup
+      for (grown of [-CHUNK, CHUNK]) {
+        const error = yield* Effect.flip(backup)
+        assert.match(error.message, /the diff is of an image of \d+ bytes, snapshot backy-\w+ has \d+/)
+      }
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(first.revision.id)])
+    }))
+  })
+
   it.effect("removes the other old snapshots when one of them is protected or busy", () => {
     let stuck = ""
     const world = CephWorld.make({
