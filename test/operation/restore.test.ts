@@ -263,6 +263,22 @@ describe("restore with bad chunks", () => {
       return revision
     })
 
+  it.effect("reads what looks damaged a second time before it gives it up", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        yield* backupOf(scene, image)
+        const chunk = chunkOf(blocks(2))
+        const good = scene.memory.bytesAt(chunk)
+        Scenario.tamper(scene, chunk, Scenario.flipBit)
+        let opened = 0
+        scene.memory.onOperation = (_, name, path) => {
+          if (name === "open" && path === chunk && ++opened === 2) Scenario.tamper(scene, path, () => good)
+        }
+        yield* restoreTo(TARGET)
+        assert.deepStrictEqual(bytesOf(scene.disk, TARGET), image)
+      })
+    ))
+
   it.effect("fails without salvage, names the chunk and the bytes, and leaves no file", () =>
     inScene((scene) =>
       Effect.gen(function*() {

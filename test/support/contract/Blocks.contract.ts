@@ -255,6 +255,23 @@ export const blocksContract = (
           }
         })))
 
+    it.effect("confirms a second form of blocks only where it holds the same, holes and all", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const blocks = yield* Blocks
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids }
+          const same = yield* blocks.confirm({ ...request, others: ids })
+          assert.deepStrictEqual(same, { equal: image.length, different: [] })
+          const others = idsOf(block(1), block(1), block(1), null, block(3, 100))
+          const { different, equal } = yield* blocks.confirm({ ...request, others })
+          assert.strictEqual(equal, CHUNK + 100)
+          assert.deepStrictEqual(different.map(({ index }) => index), [1, 2, 3])
+          remove(world.place.disk, world.chunkPath(block(2)))
+          const lost = yield* blocks.confirm({ ...request, others: ids })
+          assert.deepStrictEqual(lost.different.map(({ index, state }) => [index, state]), [[2, "missing"]])
+        })))
+
     it.effect("restores blocks to their places and leaves or writes zeros as told", () =>
       inWorld(image, (world) =>
         Effect.gen(function*() {
