@@ -149,7 +149,7 @@ describe("ceph-rbd source", () => {
     }))
   })
 
-  it.effect("removes the other old snapshots when one of them is protected or busy", () => {
+  it.effect("removes the other old snapshots when one is protected or busy, and that one later, revision or not", () => {
     let stuck = ""
     const world = CephWorld.make({
       wrap: (rbd) => ({
@@ -158,7 +158,8 @@ describe("ceph-rbd source", () => {
       })
     })
     return world.run(Effect.gen(function*() {
-      const first = nameOf((yield* backup).revision.id)
+      const { revision } = yield* backup
+      const first = nameOf(revision.id)
       world.ceph.setProtected(IMAGE, first, true)
       const second = nameOf((yield* backup).revision.id)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [first, second])
@@ -167,6 +168,7 @@ describe("ceph-rbd source", () => {
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [first, second, third])
       world.ceph.setProtected(IMAGE, first, false)
       stuck = ""
+      yield* (yield* Repository).remove(revision.id)
       const fourth = nameOf((yield* backup).revision.id)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [fourth])
     }))
