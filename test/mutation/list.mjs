@@ -342,7 +342,7 @@ const syncs = [
     file: "src/platform/BlockFile.ts",
     from: "    sync: call(\"sync\", () => driver.sync(descriptor)),",
     to: "    sync: Effect.ignore(call(\"sync\", () => driver.sync(descriptor))),",
-    tests: [of("platform/BlockFile"), of("platform/Durable"), of("operation/restore")]
+    tests: [of("operation/restore", "whichever sync")]
   },
   {
     name: "an error of closing a file is not told",
@@ -706,6 +706,21 @@ const programs = [
     from: "if (response.status === 200) {",
     to: "if (response.status > 0) {",
     tests: [of("platform/Consul")]
+  },
+  {
+    name: "backy itself ends with 0 although it failed",
+    file: "src/main.ts",
+    from: "Effect.tap((result) => Effect.sync(() => code = result)),",
+    to: "Effect.tap(() => Effect.sync(() => code = 0)),",
+    tests: [of("end-to-end/damage"), of("end-to-end/commands")],
+    built: true
+  },
+  {
+    name: "backy itself ends like any failure when it finds a repository locked",
+    file: "src/cli/exit.ts",
+    from: "  LockHeld: locked,",
+    to: "  LockHeld: failed,",
+    tests: [of("cli/commands"), of("cli/maintenance"), of("cli/exit")]
   }
 ]
 

@@ -26,6 +26,8 @@ const page = join(root, "docs/reliability.md")
 
 /** A run of the likeliest tests takes a minute or two; one that takes longer than this hangs. In milliseconds. */
 const LIMIT = 600_000
+/** The simulations have much to do, and may only be slow. */
+const WIDER_LIMIT = 3_600_000
 
 /** For what the likeliest tests did not notice. */
 const wider = [
@@ -51,7 +53,11 @@ symlinkSync(join(root, "node_modules"), join(copy, "node_modules"))
  * tests started is ended then.
  * @returns {Promise<{ status: number | null, stdout: string, stderr: string } | undefined>}
  */
-const node = (/** @type {ReadonlyArray<string>} */ args, /** @type {Record<string, string>} */ env = {}) =>
+const node = (
+  /** @type {ReadonlyArray<string>} */ args,
+  /** @type {Record<string, string>} */ env = {},
+  limit = LIMIT
+) =>
   new Promise((done) => {
     const child = spawn(process.execPath, args, {
       cwd: copy,
@@ -70,7 +76,7 @@ const node = (/** @type {ReadonlyArray<string>} */ args, /** @type {Record<strin
     const timer = setTimeout(() => {
       hangs = true
       end()
-    }, LIMIT)
+    }, limit)
     process.once("exit", end)
     child.stdout.setEncoding("utf8").on("data", (text) => stdout += text)
     child.stderr.setEncoding("utf8").on("data", (text) => stderr += text)
@@ -88,13 +94,16 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(si
  */
 const runTests = async (/** @type {Test} */ { args, scenario }) => {
   const vitest = join(root, "node_modules/vitest/vitest.mjs")
+  const isWider = wider.some((one) => one.args === args)
   // not a reporter for people: they take minutes to show an error that holds a whole world
   const result = await node(
     [vitest, "run", "-c", ".ci/vitest.config.ts", "--bail=1", "--reporter=json", ...args],
-    scenario === undefined ? {} : { BACKY_SCENARIO: scenario }
+    scenario === undefined ? {} : { BACKY_SCENARIO: scenario },
+    isWider ? WIDER_LIMIT : LIMIT
   )
   if (result === undefined) {
     const [path = ""] = args
+    if (isWider) throw new Error(`${args.join(" ")} did not end within ${WIDER_LIMIT / 60_000} minutes`)
     return { by: `\`${path.replace("test/", "")}\`, which does not end`, test: "", why: `killed after ${LIMIT / 1000} s` }
   }
   const { stderr, stdout } = result

@@ -92,6 +92,16 @@ describe("comparing samples of a source", () => {
     }))
   })
 
+  it.effect("finds a change that the diff left out where the backup has nothing but zeros", () => {
+    const world = lying(20 * CHUNK, (event) => event._tag === "Write" ? [] : [event])
+    return world.run(Effect.gen(function*() {
+      yield* backup
+      world.state.lies = true
+      for (let index = 0; index < 20; index++) world.ceph.write(IMAGE, index * CHUNK, Uint8Array.of(1))
+      assert.match((yield* Effect.flip(backup)).message, /blocks of rbd\/vm differ /)
+    }))
+  })
+
   it.effect("records how much was compared, and when everything was", () => {
     const world = CephWorld.make({ size: 300 * CHUNK })
     return world.run(Effect.gen(function*() {
