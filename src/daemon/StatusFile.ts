@@ -13,6 +13,7 @@ import * as Yaml from "../domain/Yaml.ts"
 import * as BlockFile from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import { type IoError, isMissing } from "../platform/IoError.ts"
+import * as PlainStatus from "./plainStatus.ts"
 
 /** There is no status file, or none that can be read. */
 export class StatusUnusable extends Data.TaggedError("StatusUnusable")<{
@@ -29,15 +30,10 @@ const MAX_BYTES = 8 * 1024 * 1024
 
 const encodeStatus = Schema.encodeSync(JobStatus)
 
-/** What a plain scalar may look like in every version of YAML without being taken for something else. */
-const PLAIN = /^[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z(][A-Za-z0-9_.()/-]*)*$/
-const WORDS = /^(y|n|yes|no|on|off|true|false|null|nan|inf)$/i
-const INSTANT = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00:00$/
-
 const scalar = (key: string, value: string | number | null | undefined): string => {
   if (typeof value !== "string") return value === undefined ? "null" : String(value)
-  if (INSTANT.test(value) && key !== "job") return value
-  return PLAIN.test(value) && !WORDS.test(value) ? value : JSON.stringify(value)
+  if (PlainStatus.INSTANT.test(value) && key !== "job") return value
+  return PlainStatus.PLAIN.test(value) && !PlainStatus.WORDS.test(value) ? value : JSON.stringify(value)
 }
 
 /** One job, as block YAML; written by hand, because a thousand jobs twice a minute must cost next to nothing. */
@@ -51,18 +47,26 @@ export const join = (blocks: ReadonlyArray<string>): string => blocks.length ===
 /** The text of the file. */
 export const encode = (statuses: Iterable<JobStatus>): string => join(Array.from(statuses, encodeJob))
 
+/** What the parser makes of the text. */
+const parse = (text: string): Either.Either<unknown, string> =>
+  Either.mapBoth(Yaml.parse(text, { maxLength: MAX_BYTES }), {
+    onLeft: ([problem]) => `is no YAML: line ${problem.line}: ${problem.message}`,
+    onRight: ({ value }) => value
+  })
+
 /** Reads the text; the reason when it is no status file. */
-export const decode = (text: string): Either.Either<ReadonlyArray<JobStatus>, string> =>
-  Yaml.parse(text, { maxLength: MAX_BYTES }).pipe(
-    Either.mapLeft(([problem]) => `is no YAML: line ${problem.line}: ${problem.message}`),
-    Either.filterOrLeft(({ value }) => Array.isArray(value), () => "is none that backy writes: it has no list of jobs"),
-    Either.flatMap(({ value }) =>
+export const decode = (text: string): Either.Either<ReadonlyArray<JobStatus>, string> => {
+  const plain = text.length > MAX_BYTES ? undefined : PlainStatus.read(text)
+  return (plain === undefined ? parse(text) : Either.right<unknown>(plain)).pipe(
+    Either.filterOrLeft((value) => Array.isArray(value), () => "is none that backy writes: it has no list of jobs"),
+    Either.flatMap((value) =>
       Either.mapLeft(Schema.decodeUnknownEither(JobStatuses)(value), (error) => {
         const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
         return `is none that backy writes: ${issue?.path.map(String).join(".") ?? ""}: ${issue?.message ?? ""}`
       })
     )
   )
+}
 
 /** A status file that was read. */
 export interface StatusFile {
