@@ -103,7 +103,8 @@ const blocks = ({ command, directory }: Globals) =>
       Blocks.layer({
         workers: workers(settings),
         level: settings.compressionLevel ?? defaults.compressionLevel,
-        entry: Blocks.workerEntry
+        entry: Blocks.workerEntry,
+        eager: heavy.has(command)
       })
   ))
 

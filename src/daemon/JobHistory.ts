@@ -94,14 +94,21 @@ const sharedTags = () => {
 
 /** What a `.rev` file says of this revision; nothing when it cannot be read, or is another one's. */
 const toKnown = (id: string, text: string): Known | undefined => {
-  const plain = PlainRevision.read(text)
-  const revision = plain ?? Either.getOrUndefined(Revision.decodeYaml(text))
+  // without what makes a `Revision` of it
+  const revision = PlainRevision.read(text) ?? Either.getOrUndefined(Revision.parseYaml(text))
   if (revision?.id !== id) return undefined
-  const { backendType, isTrusted, tags, timestamp } = revision
-  const duration = "stats" in revision ? revision.stats.duration : revision.duration
+  const { backendType, stats: { duration }, tags, timestamp, trust } = revision
   // the id of the name, which does not keep the text alive
   const isLegacy = backendType !== "chunked-v3"
-  return { id, isLegacy, timestamp, tags, isComplete: duration !== undefined, isTrusted, duration }
+  return {
+    id,
+    isLegacy,
+    timestamp,
+    tags,
+    isComplete: duration !== undefined,
+    isTrusted: trust !== "distrusted",
+    duration
+  }
 }
 
 /** Reads directories, and again only what has changed in them. */

@@ -16,8 +16,17 @@ import { job as jobOf } from "../support/ScheduleWorld.ts"
 const BASE = "/srv/backy"
 const job = jobOf("web01", { daily: { interval: Duration.days(1), keep: 3 } })
 
+interface Options {
+  readonly expires?: boolean
+  readonly purge?: boolean
+  /** Steps that do not end with 0. */
+  readonly ends?: Partial<Record<JobRunner.Step, Process.ProgramResult>>
+  /** What the backup leaves, when it is not a new revision. */
+  readonly leaves?: "nothing" | "an incomplete revision"
+}
+
 /** One run with these settings: how it ended, the command lines, and `DIR/config`. */
-const runWith = (settings: Settings, options: { readonly expires?: boolean; readonly purge?: boolean } = {}) =>
+const runWith = (settings: Settings, options: Options = {}) =>
   Effect.gen(function*() {
     const { disk } = MemoryDisk.make()
     for (const directory of ["/srv", BASE]) disk.makeDirectory(directory, 0o750)
@@ -29,7 +38,7 @@ const runWith = (settings: Settings, options: { readonly expires?: boolean; read
         isLegacy: false,
         timestamp: DateTime.unsafeMake(0),
         tags: ["daily"],
-        isComplete: true,
+        isComplete: id === "old" || options.leaves === undefined,
         isTrusted: true,
         duration: 1
       }))
@@ -39,9 +48,10 @@ const runWith = (settings: Settings, options: { readonly expires?: boolean; read
     const program = (name: string): Process.Program => (args) => {
       calls.push([name, ...args].join(" "))
       const last = args.slice(args.indexOf("/opt/backy") + 1)[4]
-      if (last === "backup") add("old", "new")
+      if (last === "backup" && options.leaves !== "nothing") add("old", "new")
       if (last === "expire" && options.expires === true) add("new")
-      return { stdout: last === "status" ? "- uuid: new" : "" }
+      const step = steps.find((one) => one === last) ?? "callback"
+      return { stdout: last === "status" ? "- uuid: new" : "", ...options.ends?.[step] }
     }
     const outcome = yield* Effect.flatMap(JobRunner.JobRunner, ({ run }) =>
       run({
@@ -71,6 +81,8 @@ const runWith = (settings: Settings, options: { readonly expires?: boolean; read
     const config = new TextDecoder().decode(bytes.subarray(0, disk.read(descriptor, bytes, 0)))
     return { outcome, calls, config }
   })
+
+const steps: ReadonlyArray<JobRunner.Step> = ["backup", "expire", "purge", "status"]
 
 const backup = "node /opt/backy -b /srv/backy/web01 -l /srv/backy/web01/backy.log backup daily"
 
@@ -104,4 +116,37 @@ describe("a run", () => {
       assert.strictEqual(purges(yield* runWith({}, { expires: true })), 1)
       assert.strictEqual(purges(yield* runWith({}, { purge: true })), 1)
     }))
+
+  const failing = { exitCode: 1, stderr: "backy: the disk is gone\n" }
+  const sentence = "the disk is gone (exit code 1)"
+
+  it.effect("has failed when the backup did, whatever revision there is, and does nothing more", () =>
+    Effect.gen(function*() {
+      const { calls, outcome } = yield* runWith({}, { ends: { backup: failing } })
+      assert.deepStrictEqual(outcome, { _tag: "Failed", trouble: { step: "backup", sentence }, isStalled: false })
+      assert.strictEqual(calls.length, 1)
+    }))
+
+  for (const leaves of ["nothing", "an incomplete revision"] as const) {
+    it.effect(`has failed when the backup ended well and left ${leaves}`, () =>
+      Effect.gen(function*() {
+        const { outcome } = yield* runWith({}, { leaves })
+        assert.match(outcome._tag === "Failed" ? outcome.trouble.sentence : outcome._tag, /there is no new revision/)
+      }))
+  }
+
+  it.effect("has not failed when somebody else has the repository", () =>
+    Effect.gen(function*() {
+      const { outcome } = yield* runWith({}, { ends: { backup: { exitCode: 75, stderr: "held by purge" } } })
+      assert.deepStrictEqual(outcome, { _tag: "Busy", holder: "held by purge (exit code 75)" })
+    }))
+
+  for (const step of ["expire", "purge", "status", "callback"] as const) {
+    it.effect(`tells that ${step} failed, and is done all the same`, () =>
+      Effect.gen(function*() {
+        const { calls, outcome } = yield* runWith({}, { ends: { [step]: failing }, purge: true })
+        assert.deepStrictEqual(outcome._tag === "Done" && outcome.troubles, [{ step, sentence }])
+        assert.strictEqual(calls.includes("done web01"), step !== "status", "what status says is not passed on")
+      }))
+  }
 })

@@ -104,6 +104,21 @@ describe("the built program", () => {
     assert.deepStrictEqual(piped.at(-1), { call: "fsync", path: join(shop.folder, "piped") })
   })
 
+  it("fails when what it wrote to standard output cannot be synced", async () => {
+    await ok(...shop.args("backup", "daily"))
+    const failing = `import FS from "node:fs"
+      import { syncBuiltinESMExports } from "node:module"
+      const { fsync } = FS
+      const error = Object.assign(new Error("EIO: i/o error, fsync"), { code: "EIO", syscall: "fsync" })
+      FS.fsync = (descriptor, done) => descriptor === 1 ? done(error) : fsync(descriptor, done)
+      syncBuiltinESMExports()`
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(failing)}` }
+    const script = `exec "${PROGRAM}" ${shop.args("restore", "-").join(" ")} > ${join(shop.folder, "piped")}`
+    const { code, err } = await run("bash", ["-c", script], { env })
+    assert.strictEqual(code, 1)
+    assert.match(err, /cannot sync standard output: .*\(EIO\)/)
+  })
+
   it("makes the vanishing of a revision durable before its map goes, and of all before a chunk does", async () => {
     await ok(...shop.args("backup", "daily"))
     writeFileSync(shop.image, noise(10 * MIB, 2))

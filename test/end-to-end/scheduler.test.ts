@@ -66,8 +66,13 @@ const until = async (what: string, holds: () => boolean): Promise<void> => {
   throw new Error(`waited in vain until ${what}\n${FS.existsSync(logFile()) ? log().slice(-3000) : ""}`)
 }
 
+/** Ends what should have ended by itself: nothing else could, as long as this waits. */
 const run = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync(backy, args, { encoding: "utf8" })
+  const { status, stderr, stdout } = spawnSync(backy, args, {
+    encoding: "utf8",
+    timeout: 120_000,
+    killSignal: "SIGKILL"
+  })
   return { status, stderr, stdout }
 }
 const check = () => run("check", "-c", configFile())

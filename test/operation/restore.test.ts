@@ -120,6 +120,23 @@ describe("restore to a file", () => {
         assert.deepStrictEqual(listOf(scene.disk, "/restore"), ["vm.img"])
       })
     ))
+
+  it.effect("fails when another one to the same new file has put its unfinished file in the place of this one's", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        yield* backupOf(scene, image)
+        const partial = "/restore/.vm.img.backy-partial"
+        scene.memory.onOperation = (_, name, path) => {
+          if (name !== "rename" || path !== partial) return
+          scene.memory.onOperation = undefined
+          scene.disk.unlink(partial)
+          setFile(scene.disk, partial, new Uint8Array(image.length))
+        }
+        const error = yield* Scenario.failureOf(restoreTo(TARGET))
+        assert.strictEqual(error._tag, "TargetRefused", error.message)
+        assert.include(error.message, "another restore writes to it at the same time")
+      })
+    ))
 })
 
 describe("restore to a block device", () => {
@@ -245,6 +262,22 @@ describe("restore with bad chunks", () => {
       Scenario.tamper(scene, chunkOf(blocks(2)), Scenario.flipBit)
       return revision
     })
+
+  it.effect("reads what looks damaged a second time before it gives it up", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        yield* backupOf(scene, image)
+        const chunk = chunkOf(blocks(2))
+        const good = scene.memory.bytesAt(chunk)
+        Scenario.tamper(scene, chunk, Scenario.flipBit)
+        let opened = 0
+        scene.memory.onOperation = (_, name, path) => {
+          if (name === "open" && path === chunk && ++opened === 2) Scenario.tamper(scene, path, () => good)
+        }
+        yield* restoreTo(TARGET)
+        assert.deepStrictEqual(bytesOf(scene.disk, TARGET), image)
+      })
+    ))
 
   it.effect("fails without salvage, names the chunk and the bytes, and leaves no file", () =>
     inScene((scene) =>

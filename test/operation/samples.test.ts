@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import type { Revision } from "../../src/domain/Revision.ts"
@@ -10,6 +11,8 @@ import { loseAll } from "../../src/platform/MemoryCrash.ts"
 import { RbdError } from "../../src/platform/Rbd.ts"
 import type * as RbdDiff from "../../src/platform/RbdDiff.ts"
 import { Repository } from "../../src/repository/Repository.ts"
+import { pathOf } from "../../src/store/chunkFile.ts"
+import { portable, toHex } from "../../src/store/hash.ts"
 import * as CephWorld from "../support/CephWorld.ts"
 import * as Survey from "../support/Survey.ts"
 import * as World from "../support/World.ts"
@@ -20,6 +23,8 @@ const { CHUNK } = World
 const history = Effect.flatMap(Repository, (repository) => repository.history)
 /** A backup on the next day: the order of revisions is that of their dates. */
 const backup = Effect.zipRight(TestClock.adjust("1 day"), World.backup())
+
+const chunkOf = (content: Uint8Array): string => pathOf(World.REPOSITORY, toHex(portable(content)))
 
 const levels = (revisions: ReadonlyArray<Revision>) => revisions.map(({ distrust, trust }) => distrust?.reason ?? trust)
 
@@ -87,6 +92,16 @@ describe("comparing samples of a source", () => {
     }))
   })
 
+  it.effect("finds a change that the diff left out where the backup has nothing but zeros", () => {
+    const world = lying(20 * CHUNK, (event) => event._tag === "Write" ? [] : [event])
+    return world.run(Effect.gen(function*() {
+      yield* backup
+      world.state.lies = true
+      for (let index = 0; index < 20; index++) world.ceph.write(IMAGE, index * CHUNK, Uint8Array.of(1))
+      assert.match((yield* Effect.flip(backup)).message, /blocks of rbd\/vm differ /)
+    }))
+  })
+
   it.effect("records how much was compared, and when everything was", () => {
     const world = CephWorld.make({ size: 300 * CHUNK })
     return world.run(Effect.gen(function*() {
@@ -123,6 +138,25 @@ describe("comparing samples of a source", () => {
     }))
   })
 
+  it.effect("fails, and keeps no revision, when too few samples can be read in time", () => {
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        open: (image, snapshot) =>
+          Effect.map(rbd.open(image, snapshot), ({ read }) => ({
+            read: (offset: number, length: number) => Effect.delay(read(offset, length), "30 minutes")
+          }))
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      const backingUp = yield* Effect.fork(Effect.flip(World.backup()))
+      yield* TestClock.adjust("1 day")
+      const { message } = yield* Fiber.join(backingUp)
+      assert.match(message, /was not kept: only \d+ of 16 samples could be compared with the source within 2h/)
+      assert.deepStrictEqual(levels((yield* history).complete), [])
+    }))
+  })
+
   it.effect("stores chunks again that were damaged, from the snapshot of the revision that has them", () => {
     const world = CephWorld.make()
     return world.run(Effect.gen(function*() {
@@ -139,6 +173,38 @@ describe("comparing samples of a source", () => {
       assert.strictEqual(next.base, revision.id)
       const bytes = yield* World.restored(revision.id)
       assert.deepStrictEqual(bytes.subarray(CHUNK, 2 * CHUNK), new Uint8Array(CHUNK).fill(6))
+    }))
+  })
+
+  it.effect("stores chunks again from one revision's snapshot that the newer image and an older revision lack", () => {
+    const world = CephWorld.make()
+    return world.run(Effect.gen(function*() {
+      const shared = new Uint8Array(CHUNK).fill(6)
+      world.ceph.write(IMAGE, CHUNK, shared)
+      const first = yield* backup
+      const second = yield* backup
+      const chunk = chunkOf(shared)
+      World.setFile(world.memory.disk, chunk, Uint8Array.of(1))
+      yield* Effect.either(verify({ revisions: "all", wait: Duration.zero }))
+      assert.deepStrictEqual(levels((yield* history).complete), ["damaged", "damaged"])
+      world.ceph.write(IMAGE, CHUNK, new Uint8Array(CHUNK).fill(7))
+      yield* backup
+      assert.deepStrictEqual(levels((yield* history).complete), ["verified", "verified", "trusted"])
+      for (const { revision } of [first, second]) {
+        assert.deepStrictEqual((yield* World.restored(revision.id)).subarray(CHUNK, 2 * CHUNK), shared)
+      }
+    }))
+  })
+
+  it.effect("stores again whatever the base lacks, also where no sample is taken", () => {
+    const world = CephWorld.make({ size: 100 * CHUNK })
+    return world.run(Effect.gen(function*() {
+      const parts = Array.from({ length: 100 }, (_, index) => new Uint8Array(CHUNK).fill(index + 1))
+      parts.forEach((part, index) => world.ceph.write(IMAGE, index * CHUNK, part))
+      yield* backup
+      for (const part of parts) world.memory.disk.unlink(chunkOf(part))
+      yield* backup
+      yield* verify({ revisions: "all", wait: Duration.zero })
     }))
   })
 

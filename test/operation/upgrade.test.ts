@@ -116,6 +116,26 @@ describe("upgrade", () => {
     }).pipe(Effect.provide(layerFor(disk)))
   })
 
+  it.effect("leaves a revision as it is when what was made of it cannot be read back", () => {
+    const { contents, memory } = small()
+    const chunks = `${REPOSITORY}/chunks`
+    memory.onOperation = (_, name, path) => {
+      if (name !== "sync" || path !== chunks) return
+      const folders = memory.disk.list(chunks).filter((folder) => folder !== "store")
+      for (const folder of folders) {
+        for (const made of memory.disk.list(`${chunks}/${folder}`).filter((file) => file.endsWith(".zst"))) {
+          memory.plantFile(`${chunks}/${folder}/${made}`, Uint8Array.of(1))
+        }
+      }
+    }
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(run())
+      if (error._tag !== "UpgradeIncomplete") return assert.fail(error.message)
+      assert.deepStrictEqual(error.report.upgraded, [])
+      assert.deepStrictEqual(yield* Fixture.restoreAll(contents), Fixture.allWell(contents))
+    }).pipe(Effect.provide(layerOn(memory.disk)))
+  })
+
   it.effect("refuses without the space that it may need, and changes nothing", () => {
     const { disk } = Fixture.makeDisk(REPOSITORY, "chunked")
     return Effect.gen(function*() {

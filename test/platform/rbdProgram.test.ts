@@ -19,6 +19,8 @@ const image: ImageName = { pool: "rbd", image: "vm" }
 interface Machine {
   /** What the program named `rbd` does. */
   readonly rbd?: Process.Program
+  /** What comes of `qemu-nbd`, where the kernel cannot map images. */
+  readonly nbd?: Process.Program
   /** Whether the kernel can map images. */
   readonly kernel?: boolean
   readonly env?: Record<string, string>
@@ -31,8 +33,14 @@ const over = (machine: Machine) => {
     calls.push(args)
     return program(args, stdin, options)
   }
-  const programs = machine.rbd === undefined ? {} : { rbd: record(machine.rbd), "/opt/rbd": record(machine.rbd) }
-  const files = FileSystem.layerNoop(machine.kernel === true ? { access: () => Effect.void } : {})
+  const programs = {
+    ...machine.rbd === undefined ? {} : { rbd: record(machine.rbd), "/opt/rbd": record(machine.rbd) },
+    ...machine.nbd === undefined ? {} : { setpriv: record(machine.nbd) }
+  }
+  const files = FileSystem.layerNoop({
+    ...machine.kernel === true ? { access: () => Effect.void } : {},
+    makeTempDirectoryScoped: () => Effect.succeed("/nowhere")
+  })
   const disk = MemoryDisk.make()
   disk.plantFile("/dev-rbd0", new Uint8Array(10).fill(7))
   const layer = RbdProgram.layer().pipe(
@@ -141,6 +149,30 @@ describe("the rbd program", () => {
         assert.match((yield* Effect.flip(read(8, 5))).message, /ends at byte 10/)
       }))
       assert.deepStrictEqual(calls.map((args) => args.join(" ")), ["map --read-only rbd/vm@s", "unmap /dev-rbd0"])
+    }))
+  })
+
+  it.effect("says why the server for samples ended, and does not wait for it", () => {
+    const { calls, run } = over({
+      rbd: () => ({}),
+      nbd: () => ({ exitCode: 1, stderr: "qemu-nbd: error connecting: Operation not supported\n" })
+    })
+    return run(Effect.gen(function*() {
+      const opening = yield* Effect.fork(Effect.flip(Effect.scoped(Effect.flatMap(Rbd, (rbd) => rbd.open(image, "s")))))
+      yield* TestClock.adjust("1 hour")
+      const error = yield* Fiber.join(opening)
+      assert.match(error.message, /qemu-nbd ended: qemu-nbd: error connecting: Operation not supported/)
+      assert.include(calls[0]?.join(" "), "--read-only --socket /nowhere/nbd")
+    }))
+  })
+
+  it.effect("has not imported an image when it took all of it and yet failed", () => {
+    const { run } = over({
+      rbd: () => ({ exitCode: 28, stderr: "rbd: import failed: no space\n" })
+    })
+    return run(Effect.gen(function*() {
+      const error = yield* Effect.flip((yield* Rbd).importImage(image, Stream.make(Uint8Array.of(1))))
+      assert.match(error.message, /cannot make rbd\/vm: import failed: no space \(ENOSPC\)/)
     }))
   })
 

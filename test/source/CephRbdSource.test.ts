@@ -127,7 +127,29 @@ describe("ceph-rbd source", () => {
     }))
   })
 
-  it.effect("removes the other old snapshots when one of them is protected or busy", () => {
+  it.effect("does not believe a diff that says another size than Ceph's list of snapshots", () => {
+    let grown = 0
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        diff: (image, request) =>
+          Stream.map(
+            rbd.diff(image, request),
+            (event) => event._tag === "Header" ? { ...event, size: event.size + grown } : event
+          )
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      const first = yield* backup
+      for (grown of [-CHUNK, CHUNK]) {
+        const error = yield* Effect.flip(backup)
+        assert.match(error.message, /the diff is of an image of \d+ bytes, snapshot backy-\w+ has \d+/)
+      }
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(first.revision.id)])
+    }))
+  })
+
+  it.effect("removes the other old snapshots when one is protected or busy, and that one later, revision or not", () => {
     let stuck = ""
     const world = CephWorld.make({
       wrap: (rbd) => ({
@@ -136,7 +158,8 @@ describe("ceph-rbd source", () => {
       })
     })
     return world.run(Effect.gen(function*() {
-      const first = nameOf((yield* backup).revision.id)
+      const { revision } = yield* backup
+      const first = nameOf(revision.id)
       world.ceph.setProtected(IMAGE, first, true)
       const second = nameOf((yield* backup).revision.id)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [first, second])
@@ -145,6 +168,7 @@ describe("ceph-rbd source", () => {
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [first, second, third])
       world.ceph.setProtected(IMAGE, first, false)
       stuck = ""
+      yield* (yield* Repository).remove(revision.id)
       const fourth = nameOf((yield* backup).revision.id)
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [fourth])
     }))

@@ -170,6 +170,23 @@ describe("FileSource", () => {
       )
     }))
 
+  it.effect("notices what left the time of writing as it was, or set it back", () =>
+    Effect.gen(function*() {
+      const memory = inMemory()
+      memory.plantFile(PATH, new Uint8Array(10))
+      yield* onDisk(
+        memory,
+        Effect.scoped(Effect.gen(function*() {
+          const { content } = yield* snapshot
+          const { mtimeNs } = memory.disk.lstat(PATH)
+          // nothing else can be told of a write after which somebody set the time
+          memory.disk.chmod(PATH, 0o600)
+          assert.strictEqual(memory.disk.lstat(PATH).mtimeNs, mtimeNs)
+          assert.include((yield* Effect.flip(content.unchanged)).message, "it was written to")
+        }))
+      )
+    }))
+
   it.effect("tells that the image vanished", () =>
     Effect.gen(function*() {
       const memory = inMemory()

@@ -33,7 +33,8 @@ describe("codec", () => {
 
   it("refuses a frame that would give more than the limit", () => {
     const bomb = compress(new Uint8Array(100_000_000), 1)
-    assert.isUndefined(decompress(bomb, 4_194_304))
+    // telling what it gave would take more memory than there is
+    assert.isTrue(decompress(bomb, 4_194_304) === undefined)
   })
 
   it("keeps incompressible blocks within the promised length", () => {

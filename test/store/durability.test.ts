@@ -45,6 +45,15 @@ describe("storing blocks", () => {
     }).pipe(Effect.provide(Blocks.layerInline(disk, { hash: portable })))
   })
 
+  it.effect("fails when a chunk cannot be closed: some file systems write only then", () => {
+    const { disk } = FaultyDisk.make(begin().disk, [{ call: "close", path: /\.tmp$/, code: "EIO" }])
+    return Effect.gen(function*() {
+      const outcome = yield* Effect.either(store)
+      assert.match(outcome._tag === "Left" ? outcome.left.message : "it succeeded", /close .*: .*\(EIO\)$/)
+      assert.deepStrictEqual(disk.list(path.slice(0, path.lastIndexOf("/"))), [])
+    }).pipe(Effect.provide(Blocks.layerInline(disk, { hash: portable })))
+  })
+
   it.effect("syncs a chunk that it finds: who put it there, cp or rsync, may not have done so", () => {
     const memory = begin()
     const { disk } = memory

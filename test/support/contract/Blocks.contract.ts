@@ -8,6 +8,7 @@ import { Blocks } from "../../../src/store/Blocks.ts"
 import * as ChunkFile from "../../../src/store/chunkFile.ts"
 import { compress } from "../../../src/store/codec.ts"
 import { portable, toHex } from "../../../src/store/hash.ts"
+import * as StoredId from "../../../src/store/storedId.ts"
 import { bytesOf, listOf, remove, write } from "../diskFiles.ts"
 
 /** A place to work in: an empty directory on a disk, and the layer that works on that disk. */
@@ -255,6 +256,23 @@ export const blocksContract = (
           }
         })))
 
+    it.effect("confirms a second form of blocks only where it holds the same, holes and all", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const blocks = yield* Blocks
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids }
+          const same = yield* blocks.confirm({ ...request, others: ids })
+          assert.deepStrictEqual(same, { equal: image.length, different: [] })
+          const others = idsOf(block(1), block(1), block(1), null, block(3, 100))
+          const { different, equal } = yield* blocks.confirm({ ...request, others })
+          assert.strictEqual(equal, CHUNK + 100)
+          assert.deepStrictEqual(different.map(({ index }) => index), [1, 2, 3])
+          remove(world.place.disk, world.chunkPath(block(2)))
+          const lost = yield* blocks.confirm({ ...request, others: ids })
+          assert.deepStrictEqual(lost.different.map(({ index, state }) => [index, state]), [[2, "missing"]])
+        })))
+
     it.effect("restores blocks to their places and leaves or writes zeros as told", () =>
       inWorld(image, (world) =>
         Effect.gen(function*() {
@@ -287,6 +305,48 @@ export const blocksContract = (
           assert.deepStrictEqual(read.bad.map(({ index }) => index), [2])
         })))
 
+    /** As an image file without hashes has them: of each block only that it is there. */
+    const unknown = (count: number): Uint8Array => {
+      const packed = noIds(count)
+      for (let at = 0; at < count; at++) StoredId.setUnknown(packed, at)
+      return packed
+    }
+
+    for (
+      const [what, base] of [["with", idsOf(block(1), block(4), block(2), block(1), block(5, 100))], [
+        "without",
+        unknown(5)
+      ]] as const
+    ) {
+      it.effect(`brings a copy of a base ${what} hashes up to date, and writes no more than it must`, () =>
+        inWorld(image, (world) =>
+          Effect.gen(function*() {
+            const target = `${world.place.directory}/copy`
+            write(world.place.disk, target, concat(block(1), block(4), block(2), block(1), block(5, 100)))
+            const blocks = yield* Blocks
+            const filled = yield* blocks.fill({ ...shape(world, image.length, [0, 1, 2, 3, 4]), target, base })
+            assert.deepStrictEqual(bytesOf(world.place.disk, target), image)
+            assert.deepStrictEqual(Uint8Array.from(filled.ids), ids)
+            assert.deepStrictEqual([filled.unchanged, filled.holes, filled.written], [3, 1, 1])
+          })))
+    }
+
+    it.effect("takes an image file that is cut off for damaged, also where it has no hashes", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const file = `${world.place.directory}/copy`
+          write(world.place.disk, file, image.subarray(0, 3 * CHUNK + 7))
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), image: file }
+          const blocks = yield* Blocks
+          for (const given of [ids, unknown(5)]) {
+            const { bad } = yield* blocks.check({ ...request, ids: given })
+            assert.deepStrictEqual(bad.map(({ index, state, why }) => [index, state, why]), [
+              [3, "damaged", "is cut off after 7 bytes"],
+              [4, "damaged", "is cut off after 0 bytes"]
+            ])
+          }
+        })))
+
     it.effect("puts one chunk", () =>
       inWorld(image, (world) =>
         Effect.gen(function*() {
@@ -296,6 +356,24 @@ export const blocksContract = (
           assert.strictEqual(first.written, 1)
           const again = yield* blocks.put({ repository: world.repository, run: "b", content: block(6) })
           assert.strictEqual(again.found, 1)
+        })))
+
+    it.effect("removes files and tells how long they were, or only tells; no folder goes", () =>
+      inWorld(image, ({ place: { disk }, repository }) =>
+        Effect.gen(function*() {
+          const blocks = yield* Blocks
+          for (const [name, length] of [["a", 10], ["b", 0], ["c", 300]] as const) {
+            write(disk, `${repository}/${name}`, block(1, length))
+          }
+          const request = { repository, files: ["a", "b", "not/there", "nor here"] }
+          assert.deepStrictEqual(yield* blocks.remove({ ...request, dryRun: true }), { bytes: 10 })
+          assert.deepStrictEqual(listOf(disk, repository), ["a", "b", "c", "chunks"])
+          assert.deepStrictEqual(yield* blocks.remove({ ...request, dryRun: false }), { bytes: 10 })
+          assert.deepStrictEqual(yield* blocks.remove({ ...request, dryRun: false }), { bytes: 0 })
+          assert.deepStrictEqual(listOf(disk, repository), ["c", "chunks"])
+          const error = yield* Effect.flip(blocks.remove({ repository, files: ["chunks", "c"], dryRun: false }))
+          assert.strictEqual(error.path, `${repository}/chunks`)
+          assert.deepStrictEqual(listOf(disk, repository), ["c", "chunks"])
         })))
   })
 }
