@@ -93,17 +93,19 @@ export const make: Effect.Effect<Alarm, never, Scope.Scope> = Effect.gen(functio
       const changed = Deferred.await(earlier)
       const now = yield* millis
       const over = new Set<Waiting>()
-      earliest = Infinity
-      for (const one of waiting.values()) {
+      let soonest = Infinity
+      // not for … of, and not `earliest`, which leave something behind for each of a thousand, each second
+      waiting.forEach((one) => {
         if (one.at > now) {
-          earliest = Math.min(earliest, one.at)
+          if (one.at < soonest) soonest = one.at
         } else if (one.more === undefined) {
           ring(one)
         } else {
           one.at = Infinity
           over.add(one)
         }
-      }
+      })
+      earliest = soonest
       if (over.size > 0) yield* askAll(over, now)
       // who asked for no time at all has been rung for; a timer may be early by a fraction
       yield* earliest === Infinity ? changed : Effect.raceFirst(Effect.sleep(Math.max(1, earliest - now)), changed)

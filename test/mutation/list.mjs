@@ -504,8 +504,7 @@ const moreLocks = [
     file: "src/daemon/Daemon.ts",
     from: "locks.acquire(`${baseDir}/.lock`, \"exclusive\")",
     to: "locks.acquire(`${baseDir}/.lock`, \"shared\")",
-    tests: [of("end-to-end/scheduler", "is UNKNOWN|runs, expires|no second")],
-    built: true
+    tests: [of("daemon/Daemon")]
   },
   {
     name: "two restores to one new file both succeed",

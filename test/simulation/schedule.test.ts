@@ -7,6 +7,9 @@ import { type History, historyOf, play } from "./scheduleHistory.ts"
 
 const RUNS = Number(process.env.BACKY_HISTORIES ?? 500)
 
+/** Which history of a seed, as a failure tells it. */
+const PATH = process.env.BACKY_PATH
+
 const found: ReadonlyArray<{ readonly name: string; readonly history: History }> = [
   {
     name: "a job is taken out during a run and put back while the clock is an hour slow",
@@ -68,7 +71,13 @@ describe("the scheduler in random histories", () => {
       await breathe()
       assert.strictEqual(play(history).slice(0, 5).join("\n"), "")
     })
-    await FastCheck.assert(property, { numRuns: RUNS })
+    const details = await FastCheck.check(property, { numRuns: RUNS, ...PATH === undefined ? {} : { path: PATH } })
+    if (!details.failed) return
+    throw new Error(
+      `${await FastCheck.asyncDefaultReportMessage(details)}\n\nreplay it with ` +
+        `BACKY_SEED=${details.seed} BACKY_PATH=${details.counterexamplePath ?? ""} ` +
+        "npm test -- test/simulation/schedule.test.ts"
+    )
   }, 300_000)
 })
 

@@ -1,7 +1,7 @@
 /**
- * Plays one random history of the scheduler and says what went wrong. Random histories of the daemon's scheduler: outages, kills, power losses, clocks that are set, configs that are
- * edited, backups that fail, hang, are busy, slow or lie. The loops, the runner, the state file and the config files
- * are the real ones. A failing history is shrunk and printed; its seed replays it.
+ * Plays one random history of the daemon's scheduler and says what went wrong: outages, kills, power losses, clocks that
+ * are set, configs that are edited, backups that fail, hang, are busy, slow or lie. The loops, the runner, the state file
+ * and the config files are the real ones. A failing history is shrunk and printed, with the command that replays it.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
