@@ -7,12 +7,14 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync
 } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -23,7 +25,7 @@ const entries = { main: "src/main.ts", blockWorker: "src/store/blockWorker.ts" }
 const external = ["@napi-rs/blake-hash", "koffi"]
 
 /** What else a build depends on. */
-const tooling = ["package.json", "package-lock.json", ".ci/build.mjs", ".ci/launcher.sh", ".ci/start.mjs"]
+const tooling = ["package.json", "package-lock.json", ".ci/build.mjs", ".ci/launcher.sh", ".ci/start.cjs"]
 
 /** `new URL("./blockWorker.ts", import.meta.url)` in src/ becomes the URL of the bundled worker. */
 const workerUrls = {
@@ -34,9 +36,19 @@ const workerUrls = {
     handler(code) {
       return code.replaceAll(/new URL\("\.\/(\w+)\.ts", import\.meta\.url\)/g, (_, name) => {
         if (!(name in entries)) throw new Error(`${name}.ts is not among the entries of .ci/build.mjs`)
-        return `new URL("./${name}.mjs", import.meta.url)`
+        return `new URL("./${name}.cjs", import.meta.url)`
       })
     }
+  }
+}
+
+/** In what start.cjs loads, `import()` of what is not in the bundle would be an experiment of Node's: it has its own. */
+const outsideImports = {
+  name: "outside-imports",
+  transform: {
+    filter: { id: /\/src\/.*\.ts$/, code: "import(" },
+    /** @param {string} code */
+    handler: (code) => code.replaceAll(/\bimport\((?!["'`])/g, "importOutside(")
   }
 }
 
@@ -68,18 +80,19 @@ async function build(sources) {
     input: entries,
     platform: "node",
     external,
-    plugins: [workerUrls],
+    plugins: [workerUrls, outsideImports],
     onLog: (level, log) => {
       if (level === "warn") throw new Error(log.message)
     }
   })
   const { output } = await bundle.write({
     dir: building,
-    format: "esm",
-    // All files side by side and .mjs: a worker is found from any chunk, and no package.json is needed beside them.
-    entryFileNames: "[name].mjs",
-    chunkFileNames: "[name]-[hash].mjs",
-    // Short and pure ASCII loads faster. The code itself stays as it was written, names (stack traces) included.
+    // What start.cjs can load from what it keeps compiled.
+    format: "cjs",
+    // All files side by side and .cjs: a worker is found from any chunk, and no package.json is needed beside them.
+    entryFileNames: "[name].cjs",
+    chunkFileNames: "[name]-[hash].cjs",
+    // Short loads faster, and start.cjs counts on pure ASCII. The code itself stays as it was written, names (stack traces) included.
     minify: { compress: false, mangle: false, codegen: { removeWhitespace: true, asciiOnly: true } },
     comments: false
   })
@@ -91,17 +104,57 @@ async function build(sources) {
     throw new Error(`${needed.join()} may be absent and must not be imported; load it with createRequire`)
   }
 
-  copyFileSync(".ci/start.mjs", join(building, "start.mjs"))
+  const foreign = output.find((file) => file.type === "chunk" && /[^\0-\x7f]/.test(file.code))
+  if (foreign !== undefined) throw new Error(`${foreign.fileName} is not pure ASCII, as start.cjs reads it`)
+
+  copyFileSync(".ci/start.cjs", join(building, "start.cjs"))
   copyFileSync(".ci/launcher.sh", join(building, "backy"))
   chmodSync(join(building, "backy"), 0o755)
   writeFileSync(join(building, ".built-from"), sources)
 
-  // Also fills the compile cache.
-  const run = spawnSync(join(building, "backy"), ["--help"], { encoding: "utf8" })
-  if (run.status !== 0) throw new Error(`\`backy --help\` fails:\n${run.error ?? run.stdout + run.stderr}`)
+  train()
 
   if (existsSync("dist")) renameSync("dist", replaced)
   renameSync(building, "dist")
+}
+
+/**
+ * Runs commands, each of which adds the functions that it needs to what start.cjs keeps compiled. Where one cannot be
+ * run, in a sandbox say, it will only start more slowly; but a program that has no help is none.
+ */
+function train() {
+  const program = join(process.cwd(), building, "backy")
+  const folder = mkdtempSync(join(tmpdir(), "backy-training-"))
+  try {
+    const repository = join(folder, "repository")
+    writeFileSync(join(folder, "image"), "a tiny image")
+    const commands = [
+      ["init", "file", join(folder, "image")],
+      ["backup", "daily"],
+      ["backup", "daily"],
+      ["verify"],
+      ["restore", "-f", join(folder, "restored")],
+      ["restore", "-"],
+      ["find", "-r", "latest"],
+      ["purge"],
+      ["expire", "-n"],
+      ["status"],
+      ["scheduler", "--help"],
+      ["--help"]
+    ]
+    for (const words of commands) {
+      const run = spawnSync(program, ["-b", repository, ...words], {
+        encoding: "utf8",
+        env: { ...process.env, BACKY_TRAINING: "1" }
+      })
+      if (run.status === 0) continue
+      const failure = `\`backy ${words.join(" ")}\` fails: ${run.error ?? (run.stdout + run.stderr).trim()}`
+      if (words.includes("--help")) throw new Error(failure)
+      console.error(failure)
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 function builtFrom() {

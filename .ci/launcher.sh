@@ -19,7 +19,7 @@ esac
 for node in "$here"/../node_modules/node-linux-*/bin/node "$here"/../../node-linux-*/bin/node; do
   if [ -x "$node" ]; then
     # shellcheck disable=SC2086 -- several words, or none
-    exec "$node" $thrift "$here/start.mjs" "$@"
+    exec "$node" $thrift "$here/start.cjs" "$@"
   fi
 done
 
@@ -27,7 +27,7 @@ version=$(node --version 2>/dev/null)
 major=${version#v}
 if [ "${major%%.*}" -ge 24 ] 2>/dev/null; then
   # shellcheck disable=SC2086
-  exec node $thrift "$here/start.mjs" "$@"
+  exec node $thrift "$here/start.cjs" "$@"
 fi
 if [ -n "$version" ]; then
   found="the one on PATH is $version"

@@ -75,12 +75,14 @@ const daemon = Layer.effect(
       Effect.gen(function*() {
         const { run } = yield* Effect.promise(() => import("./daemon/Daemon.ts"))
         const { Program } = yield* Effect.promise(() => import("./daemon/JobRunner.ts"))
+        const { layer: shell } = yield* Effect.promise(() => import("./daemon/Shell.ts"))
         const [, script = ""] = process.argv
         return yield* Effect.provide(
           run(configFile),
           Layer.mergeAll(
             Process.layer,
             FileLock.layer,
+            shell,
             Layer.succeed(Program, { command: process.execPath, args: [...childFlags(process.execArgv), script] })
           )
         )
@@ -101,7 +103,8 @@ const blocks = ({ command, directory }: Globals) =>
       Blocks.layer({
         workers: workers(settings),
         level: settings.compressionLevel ?? defaults.compressionLevel,
-        entry: Blocks.workerEntry
+        entry: Blocks.workerEntry,
+        eager: heavy.has(command)
       })
   ))
 

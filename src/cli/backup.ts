@@ -4,6 +4,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { counted } from "../domain/counted.ts"
 import type { Schedule } from "../domain/JobConfig.ts"
 import type { BackupReport } from "../operation/backup.ts"
 import * as Humanise from "./humanise.ts"
@@ -30,7 +31,7 @@ const describe = ({ chunks, compared, revision }: BackupReport, source: string):
   const { found, storedBytes, unchanged, written } = chunks
   const { verification } = compared
   const parts = [
-    `${Humanise.count(written, "chunk")} stored (${Humanise.bytes(storedBytes)})`,
+    `${counted(written, "chunk")} stored (${Humanise.bytes(storedBytes)})`,
     `${unchanged} unchanged`,
     ...found === 0 ? [] : [`${found} already there`]
   ]

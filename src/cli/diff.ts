@@ -1,6 +1,7 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
+import { counted } from "../domain/counted.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -33,7 +34,7 @@ export const command = Command.make(
             ], report.ranges),
             report.ranges.length === 0
               ? `${report.from} and ${report.to} do not differ`
-              : `${report.from} and ${report.to} differ in ${Humanise.count(report.ranges.length, "range")}, ` +
+              : `${report.from} and ${report.to} differ in ${counted(report.ranges.length, "range")}, ` +
                 `${Humanise.bytes(report.bytes)} (whole chunks)`
           ])
       )

@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import { counted } from "../domain/counted.ts"
 import type { Decision } from "../domain/Retention.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
@@ -22,9 +23,9 @@ const summary = (decisions: ReadonlyArray<Decision>, dryRun: boolean): string =>
   const number = (tag: Decision["_tag"]) => decisions.filter(({ _tag }) => _tag === tag).length
   const removed = number("remove")
   if (removed + number("untag") === 0) {
-    return `nothing is to expire; ${Humanise.count(decisions.length, "revision")} kept`
+    return `nothing is to expire; ${counted(decisions.length, "revision")} kept`
   }
-  return `${dryRun ? "would remove" : "removed"} ${Humanise.count(removed, "revision")}, ` +
+  return `${dryRun ? "would remove" : "removed"} ${counted(removed, "revision")}, ` +
     `${dryRun ? "take" : "took"} tags from ${number("untag")}, ${dryRun ? "keep" : "kept"} ` +
     `${decisions.length - removed}` + (removed > 0 && !dryRun ? "; their chunks go with the next purge" : "")
 }

@@ -2,8 +2,6 @@
 import * as DateTime from "effect/DateTime"
 import { readlinkSync } from "node:fs"
 
-export { counted as count } from "../domain/counted.ts"
-
 const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"]
 
 /** A number of bytes with three significant digits, as `0 bytes`, `1 byte`, `4.00 MiB`, `237 GiB`. */

@@ -6,6 +6,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { counted } from "../domain/counted.ts"
 import type { JobStatus } from "../domain/JobStatus.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
@@ -61,7 +62,7 @@ export const command = Command.make(
       const age = ((yield* Clock.currentTimeMillis) - status.writtenAt) / 1000
       yield* Output.lines([
         ...shown.length === 0 ? [] : Output.table(columns(), shown),
-        `${Humanise.count(shown.length, "job")}, as of ${Humanise.duration(age)} ago` +
+        `${counted(shown.length, "job")}, as of ${Humanise.duration(age)} ago` +
         (age > 300 ? ": the scheduler does not run, or hangs" : "")
       ])
     })

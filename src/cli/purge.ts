@@ -1,5 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
+import { counted } from "../domain/counted.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -14,14 +15,14 @@ export const command = Command.make(
       const { purge } = yield* load(() => import("../operation/purge.ts"))
       const report = yield* purge(options)
       yield* Output.lines([
-        `${options.dryRun ? "would remove" : "removed"} ${Humanise.count(report.chunks, "chunk")} ` +
+        `${options.dryRun ? "would remove" : "removed"} ${counted(report.chunks, "chunk")} ` +
         `(${Humanise.bytes(report.bytes)})` +
         (report.leftovers + report.maps === 0
           ? ""
-          : `, ${Humanise.count(report.leftovers + report.maps, "leftover")} of interrupted runs`) +
-        `; ${Humanise.count(report.kept, "chunk")} needed by revisions`,
+          : `, ${counted(report.leftovers + report.maps, "leftover")} of interrupted runs`) +
+        `; ${counted(report.kept, "chunk")} needed by revisions`,
         ...report.unknown === 0 ? [] : [
-          `left alone: ${Humanise.count(report.unknown, "file")} among the chunks that backy did not make`
+          `left alone: ${counted(report.unknown, "file")} among the chunks that backy did not make`
         ]
       ])
     })

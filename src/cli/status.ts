@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
+import { counted } from "../domain/counted.ts"
 import * as Coverage from "../domain/Coverage.ts"
 import type { Revision } from "../domain/Revision.ts"
 import { Repository } from "../repository/Repository.ts"
@@ -39,7 +40,7 @@ const summary = (revisions: ReadonlyArray<Revision>): string => {
   const sizes = revisions.map(stored)
   const known = sizes.every((bytes) => bytes !== undefined)
   const total = sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0)
-  return `${Humanise.count(revisions.length, "revision")}` +
+  return `${counted(revisions.length, "revision")}` +
     (known && revisions.length > 0 ? `, which added ${Humanise.bytes(total)}` : "")
 }
 

@@ -1,5 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
+import { counted } from "../domain/counted.ts"
 import type { UpgradeReport } from "../operation/upgrade.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
@@ -10,8 +11,8 @@ const print = ({ failed, plan, upgraded }: UpgradeReport, dryRun: boolean) => {
   if (plan.revisions.length === 0) return Output.lines(["all revisions are in the current format"])
   if (!dryRun) {
     return Output.lines([
-      `upgraded ${Humanise.count(upgraded.length, "revision")}` +
-      (failed.length === 0 ? "" : `, left ${Humanise.count(failed.length, "revision")} as before`)
+      `upgraded ${counted(upgraded.length, "revision")}` +
+      (failed.length === 0 ? "" : `, left ${counted(failed.length, "revision")} as before`)
     ])
   }
   const room = plan.free === undefined ? "" : `, ${Humanise.bytes(plan.free)} are free`
@@ -19,7 +20,7 @@ const print = ({ failed, plan, upgraded }: UpgradeReport, dryRun: boolean) => {
     ...plan.revisions.map(({ backendType, id, timestamp }) =>
       `would upgrade ${id}  ${Humanise.localTime(timestamp)}  ${backendType === "cowfile" ? "image" : "chunks of 2.5"}`
     ),
-    `${Humanise.count(plan.revisions.length, "revision")}; for the time being this needs up to ` +
+    `${counted(plan.revisions.length, "revision")}; for the time being this needs up to ` +
     `${Humanise.bytes(plan.needed)}${room}`
   ])
 }

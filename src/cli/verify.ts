@@ -1,5 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
+import { counted } from "../domain/counted.ts"
 import type { Verdict } from "../operation/recordFindings.ts"
 import type { VerifyReport } from "../operation/verify.ts"
 import * as Humanise from "./humanise.ts"
@@ -25,15 +26,15 @@ const describe = (verdict: Verdict): ReadonlyArray<string> => [
     `    lost: bytes ${offset} to ${offset + length - 1} (${why})`
   ),
   ...verdict.lost.length > MAX_RANGES
-    ? [`    and ${Humanise.count(verdict.lost.length - MAX_RANGES, "more chunk")}`]
+    ? [`    and ${counted(verdict.lost.length - MAX_RANGES, "more chunk")}`]
     : []
 ]
 
 const print = ({ bytes, chunks, verdicts }: VerifyReport) =>
   Output.lines([
     ...verdicts.flatMap(describe),
-    `checked ${Humanise.count(verdicts.length, "revision")}: ` +
-    `${Humanise.count(chunks, "distinct chunk")}, ${Humanise.bytes(bytes)} right`
+    `checked ${counted(verdicts.length, "revision")}: ` +
+    `${counted(chunks, "distinct chunk")}, ${Humanise.bytes(bytes)} right`
   ])
 
 /** `backy verify`: reads what is stored again and checks it against its hashes. */

@@ -82,13 +82,14 @@ const reportStrangers = Effect.fnUntraced(function*({ baseDir, jobs }: DaemonCon
 const shell = (config: DaemonConfig, controls: Controls) =>
   Effect.scoped(Effect.zipRight(
     Effect.forEach(config.telnetAddresses, (host) =>
-      Shell.serve({ host, port: config.telnetPort, controls }).pipe(
-        Effect.catchAll((error) =>
-          error.code === "EADDRNOTAVAIL" || error.code === "EAFNOSUPPORT"
-            ? Effect.logInfo(`no shell: ${error.message}`)
-            : Effect.logError(`no shell: ${error.message}`)
-        )
-      )),
+      Effect.flatMap(Shell.Shell, ({ serve }) =>
+        serve({ host, port: config.telnetPort }, controls)).pipe(
+          Effect.catchAll((error) =>
+            error.code === "EADDRNOTAVAIL" || error.code === "EAFNOSUPPORT"
+              ? Effect.logInfo(`no shell: ${error.message}`)
+              : Effect.logError(`no shell: ${error.message}`)
+          )
+        )),
     Effect.never
   ))
 
@@ -107,16 +108,16 @@ const serve = Effect.fnUntraced(function*(configFile: string, first: DaemonConfi
     const trouble = { reloadRefused: refused, stateTrouble: yield* scheduler.stateTrouble }
     return (yield* scheduler.jobs).map((job) => book.entryOf(job, now, trouble))
   })
+  const bytesOf = StatusBook.binder()
   const statuses = Effect.map(entries, (all) => all.map(({ status }) => status))
   // also when nothing has changed: its age is the sign of life
-  const writeStatus = Effect.flatMap(
-    entries,
-    (all) => StatusFile.write(config.statusFile, StatusFile.join(all.map(({ text }) => text)))
-  ).pipe(
+  const writeStatus = Effect.flatMap(entries, (all) => StatusFile.write(config.statusFile, bytesOf(all))).pipe(
     Effect.catchAll((error) => Effect.logError(error.message))
   )
 
-  const reload: Effect.Effect<string | undefined, never, FileSystem.FileSystem> = Config.loadDaemon(configFile).pipe(
+  const reload: Effect.Effect<string | undefined, never, FileSystem.FileSystem | Shell.Shell> = Config.loadDaemon(
+    configFile
+  ).pipe(
     Effect.filterOrFail(
       ({ baseDir }) => baseDir === config.baseDir,
       ({ baseDir }) => ({ message: `${configFile}: base-dir became ${baseDir}, which needs a restart` })
@@ -138,7 +139,7 @@ const serve = Effect.fnUntraced(function*(configFile: string, first: DaemonConfi
         })
     })
   )
-  const context = yield* Effect.context<FileSystem.FileSystem | BlockFile>()
+  const context = yield* Effect.context<FileSystem.FileSystem | BlockFile | Shell.Shell>()
   const reloading = yield* Effect.makeSemaphore(1)
   const reloadAndTell = reloading.withPermits(1)(Effect.zipLeft(reload, writeStatus)).pipe(Effect.provide(context))
   const controls: Controls = { statuses, request: scheduler.request, reload: reloadAndTell }
@@ -182,5 +183,5 @@ export const run = (configFile: string) =>
   ) satisfies Effect.Effect<
     never,
     unknown,
-    Process | JobRunner.Program | FileLock.FileLock | BlockFile | FileSystem.FileSystem
+    Process | JobRunner.Program | Shell.Shell | FileLock.FileLock | BlockFile | FileSystem.FileSystem
   >

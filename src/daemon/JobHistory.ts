@@ -11,7 +11,7 @@ import * as PlainRevision from "../domain/plainRevision.ts"
 import * as Revision from "../domain/Revision.ts"
 import { isRevisionId } from "../domain/RevisionId.ts"
 import type { Dated } from "../domain/Timetable.ts"
-import type { BlockFile } from "../platform/BlockFile.ts"
+import { BlockFile } from "../platform/BlockFile.ts"
 import type { FileStat } from "../platform/Disk.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
@@ -43,6 +43,8 @@ export const nothing: Facts = { revisions: [], broken: 0, reports: 0, configAt: 
 export class JobHistory extends Context.Tag("backy/daemon/JobHistory")<JobHistory, {
   /** The facts of the repository in a directory; `nothing` when there is none. One bad file never hides the others. */
   readonly read: (directory: string) => Effect.Effect<Facts, IoError>
+  /** Whether `read` would give what it gave last. Takes next to nothing; `false` when that cannot be said so easily. */
+  readonly isSame: (directory: string) => Effect.Effect<boolean>
 }>() {}
 
 /** What is remembered of a directory as long as it does not change. */
@@ -70,6 +72,12 @@ const SETTLED_AFTER = 2000
 /** Joined, because a template's result is a tree of small strings, and tens of thousands are kept. */
 const stampOf = ({ ctimeNs, dev, ino, mtimeNs }: FileStat): string => [dev, ino, mtimeNs, ctimeNs].join(":")
 
+/** Of a directory, and of its quarantine when it has one. */
+const stampsOf = (directory: FileStat, quarantine: FileStat | undefined): string =>
+  quarantine === undefined ? stampOf(directory) : `${stampOf(directory)} ${stampOf(quarantine)}`
+
+const quarantineOf = (directory: string): string => `${directory}/quarantine`
+
 /** Most revisions have the tags of many others: one list will do. */
 const sharedTags = () => {
   const lists = new Map<string, ReadonlyArray<string>>()
@@ -86,14 +94,21 @@ const sharedTags = () => {
 
 /** What a `.rev` file says of this revision; nothing when it cannot be read, or is another one's. */
 const toKnown = (id: string, text: string): Known | undefined => {
-  const plain = PlainRevision.read(text)
-  const revision = plain ?? Either.getOrUndefined(Revision.decodeYaml(text))
+  // without what makes a `Revision` of it
+  const revision = PlainRevision.read(text) ?? Either.getOrUndefined(Revision.parseYaml(text))
   if (revision?.id !== id) return undefined
-  const { backendType, isTrusted, tags, timestamp } = revision
-  const duration = "stats" in revision ? revision.stats.duration : revision.duration
+  const { backendType, stats: { duration }, tags, timestamp, trust } = revision
   // the id of the name, which does not keep the text alive
   const isLegacy = backendType !== "chunked-v3"
-  return { id, isLegacy, timestamp, tags, isComplete: duration !== undefined, isTrusted, duration }
+  return {
+    id,
+    isLegacy,
+    timestamp,
+    tags,
+    isComplete: duration !== undefined,
+    isTrusted: trust !== "distrusted",
+    duration
+  }
 }
 
 /** Reads directories, and again only what has changed in them. */
@@ -101,6 +116,7 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
   JobHistory,
   Effect.gen(function*() {
     const context = yield* Effect.context<BlockFile | FileSystem.FileSystem>()
+    const block = yield* BlockFile
     const memory = new Map<string, Remembered>()
     const share = sharedTags()
 
@@ -117,7 +133,7 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
       )
 
     const countReports = (directory: string) =>
-      Files.list(`${directory}/quarantine`).pipe(
+      Files.list(quarantineOf(directory)).pipe(
         Effect.map((names) => names.filter((name) => name.endsWith(REPORT)).length),
         Effect.orElseSucceed(() => 0)
       )
@@ -151,22 +167,36 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
       return { facts, files }
     })
 
+    /** A thousand directories are looked at each minute, so this is two calls at most, and nothing around them. */
+    const isSame = (directory: string): Effect.Effect<boolean> =>
+      Clock.currentTimeMillis.pipe(
+        Effect.flatMap((now) => {
+          const before = memory.get(directory)
+          if (before?.stamps === undefined || now < before.from || now >= before.until) return Effect.succeed(false)
+          const { hasQuarantine, stamps } = before
+          return Effect.flatMap(block.lstat(directory), (stat) =>
+            // where there was none, one that is made changes the directory
+            hasQuarantine
+              ? Effect.map(block.lstat(quarantineOf(directory)), (quarantine) => stamps === stampsOf(stat, quarantine))
+              : Effect.succeed(stamps === stampsOf(stat, undefined)))
+        }),
+        Effect.orElseSucceed(() => false)
+      )
+
     return JobHistory.of({
+      isSame,
       read: (directory) =>
         Effect.gen(function*() {
+          const before = memory.get(directory)
+          if (before !== undefined && (yield* isSame(directory))) return before.facts
           const stat = yield* Files.find(directory)
           if (stat === undefined) {
             memory.delete(directory)
             return nothing
           }
-          const before = memory.get(directory)
           const now = yield* Clock.currentTimeMillis
-          const isFresh = before !== undefined && now >= before.from && now < before.until
-          // where there was none, one that is made changes the directory
-          if (isFresh && !before.hasQuarantine && before.stamps === stampOf(stat)) return before.facts
-          const quarantine = yield* Files.find(`${directory}/quarantine`)
-          const stamps = quarantine === undefined ? stampOf(stat) : `${stampOf(stat)} ${stampOf(quarantine)}`
-          if (isFresh && before.stamps === stamps) return before.facts
+          const quarantine = yield* Files.find(quarantineOf(directory))
+          const stamps = stampsOf(stat, quarantine)
           const { facts, files } = yield* look(directory, before)
           const newest = Math.max(...[stat, quarantine].map((one) => Number((one?.mtimeNs ?? 0n) / 1_000_000n)))
           const settled = Math.abs((yield* Clock.currentTimeMillis) - newest) > SETTLED_AFTER
@@ -186,4 +216,15 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
 
 /** Facts that somebody else keeps up to date, by directory. */
 export const layerMemory = (facts: ReadonlyMap<string, Facts>): Layer.Layer<JobHistory> =>
-  Layer.succeed(JobHistory, { read: (directory) => Effect.sync(() => facts.get(directory) ?? nothing) })
+  Layer.sync(JobHistory, () => {
+    const given = new Map<string, Facts>()
+    const now = (directory: string): Facts => facts.get(directory) ?? nothing
+    return {
+      read: (directory) =>
+        Effect.sync(() => {
+          given.set(directory, now(directory))
+          return now(directory)
+        }),
+      isSame: (directory) => Effect.sync(() => given.get(directory) === now(directory))
+    }
+  })

@@ -1,22 +1,23 @@
 /**
  * Runs every job when it is due. What is due is decided by `dueSchedule`, who may run by `admission`, what a run is by
- * `JobRunner`; here is only who waits for what.
+ * `JobRunner`, what its end means by `settle`, what is remembered by `Ledger`; here is only who waits for what.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberMap from "effect/FiberMap"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
-import * as Random from "effect/Random"
 import * as Alarm from "./Alarm.ts"
 import * as Due from "./dueSchedule.ts"
 import * as Job from "./Job.ts"
 import { JobHistory } from "./JobHistory.ts"
-import { directoryOf, JobRunner, type Outcome } from "./JobRunner.ts"
-import { JobState, type Records } from "./JobState.ts"
+import { directoryOf, JobRunner } from "./JobRunner.ts"
+import type { JobState } from "./JobState.ts"
+import * as Ledger from "./Ledger.ts"
+import { settle } from "./settle.ts"
 import * as Slots from "./Slots.ts"
 
 export interface Options {
@@ -43,96 +44,19 @@ export class Scheduler extends Context.Tag("backy/daemon/Scheduler")<Scheduler, 
 const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
   const history = yield* JobHistory
   const runner = yield* JobRunner
-  const state = yield* JobState
   const jobs = new Map<string, Job.Job>()
+  const ledger = yield* Ledger.make(jobs)
   const loops = yield* FiberMap.make<string>()
   const alarm = yield* Alarm.make
   const slots = Slots.make(1)
-  const saving = yield* Effect.makeSemaphore(1)
   let config: Job.Runtime = { baseDir: "/", workerLimit: 1, backupCompletedCallback: undefined, settings: {}, jobs: [] }
-  let stateTrouble: string | undefined
-  let unsaved = false
-  let isStateLost = false
-
-  /** Of the daemon before this one; who is added later has not been configured all the time. */
-  let remembered: Records = yield* state.load.pipe(
-    Effect.catchAll((error) => {
-      stateTrouble = error.message
-      isStateLost = true
-      return Effect.as(
-        Effect.logError(`${error.message}; jobs count as configured when their directory was`),
-        new Map()
-      )
-    })
-  )
-
-  /** Whoever waits while another saves finds his change saved, too. */
-  const save = saving.withPermits(1)(Effect.suspend(() => {
-    if (!unsaved) return Effect.void
-    unsaved = false
-    return state.save(new Map(Array.from(jobs, ([name, { record }]) => [name, record]))).pipe(
-      Effect.match({
-        onSuccess: () => void (stateTrouble = undefined),
-        onFailure: (error) => {
-          unsaved = true
-          stateTrouble = error.message
-        }
-      }),
-      Effect.tap(() => stateTrouble === undefined ? Effect.void : Effect.logError(stateTrouble))
-    )
-  }))
-
-  const change = (job: Job.Job, record: Partial<Job.Job["record"]>): void => {
-    job.record = { ...job.record, ...record }
-    unsaved = true
-  }
-
-  /** Set back by a year, the clock would keep a job without backups green for a year, and one that failed waiting. */
-  const bound = (job: Job.Job, now: number): void => {
-    const record = Job.bounded(job.record, now)
-    if (record !== job.record) change(job, record)
-  }
-
   /** Looks what the repository holds now. What cannot be read stays as it was. */
   const refresh = Effect.fnUntraced(function*(job: Job.Job) {
     const facts = yield* Effect.either(history.read(directoryOf(config, job.config)))
     job.unreadable = facts._tag === "Left" ? facts.left.message : undefined
     if (facts._tag === "Right") job.facts = facts.right
-    bound(job, yield* Clock.currentTimeMillis)
-  })
-
-  const settle = Effect.fnUntraced(function*(job: Job.Job, tags: ReadonlyArray<string>, outcome: Outcome) {
-    const now = yield* Clock.currentTimeMillis
-    job.busy = outcome._tag === "Busy" ? { since: job.busy?.since ?? now, holder: outcome.holder } : undefined
-    job.stalledAt = outcome._tag === "Failed" && outcome.isStalled ? now : undefined
-    switch (outcome._tag) {
-      case "Done": {
-        job.facts = outcome.facts
-        job.troubles = outcome.troubles
-        job.isUnclean = outcome.troubles.some(({ step }) => step === "purge")
-        yield* Effect.forEach(outcome.troubles, ({ sentence, step }) => Effect.logWarning(`${step}: ${sentence}`))
-        if (job.record.failures > 0 || job.record.notBefore !== undefined) {
-          change(job, { failures: 0, notBefore: undefined })
-        }
-        return yield* Effect.logInfo(`made ${tags.join(",")}`)
-      }
-      case "Busy": {
-        const minutes = yield* Random.nextRange(1, Job.BUSY_MINUTES)
-        change(job, { notBefore: now + Math.round(minutes * 60_000) })
-        return yield* Effect.logWarning(`busy, trying again in ${minutes.toFixed(1)} minutes: ${outcome.holder}`)
-      }
-      case "Failed": {
-        const failures = job.record.failures + 1
-        const notBefore = Due.retryAt(failures, now)
-        job.isUnclean = true
-        job.troubles = [outcome.trouble]
-        change(job, { failures, notBefore })
-        const span = Duration.format(Duration.millis(notBefore - now))
-        return yield* Effect.logError(
-          `${outcome.trouble.step} failed (${failures} in a row), trying again in ${span}: ${outcome.trouble.sentence}`
-        )
-      }
-    }
+    // set back by a year, the clock would keep a job without backups green for a year, and one that failed waiting
+    ledger.bound(job, yield* Clock.currentTimeMillis)
   })
 
   /** One run in a slot. Everything may have changed since it was asked for. */
@@ -154,9 +78,9 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
       purge: job.isUnclean,
       onProgress: ({ report, step }) => void (job.activity = { ...running, step, report })
     })
-    yield* settle(job, tags, outcome)
+    yield* settle(job, ledger, tags, outcome)
     // what else runs in this slot must not see the old state after a power loss
-    yield* save
+    yield* ledger.save
   })
 
   const inSlot = Effect.fnUntraced(function*(job: Job.Job, look: Due.Look) {
@@ -170,7 +94,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
   const survived = (job: Job.Job) => (cause: Cause.Cause<never>) =>
     Cause.isInterruptedOnly(cause) ? Effect.failCause(cause) : Effect.zipRight(
       Effect.logError("a bug in backy's scheduler", cause),
-      settle(job, [], {
+      settle(job, ledger, [], {
         _tag: "Failed",
         trouble: { step: "backup", sentence: "a bug in backy's scheduler; its log has more" },
         isStalled: false
@@ -178,6 +102,14 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     )
 
   const due = Due.dueSchedule(lookEvery)
+
+  /** Most looks would find what the last one found: how long to wait for the next when nothing but time has passed. */
+  const rest = (job: Job.Job, { lookedAt }: Due.Look, until: number): Alarm.More =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const next = Due.nextLook(job.spread, lookEvery, now)
+      if (job.unreadable !== undefined || now < lookedAt || next >= until) return Effect.succeed(0)
+      return Effect.map(history.isSame(directoryOf(config, job.config)), (isSame) => isSame ? next - now : 0)
+    })
 
   const loop = (job: Job.Job) =>
     Effect.gen(function*() {
@@ -190,14 +122,15 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
           return
         }
         yield* refresh(job)
-        if (unsaved) yield* save
+        yield* ledger.save
         const view = Job.dueOf(job, { hash, limit: config.workerLimit, newJobs: Job.isNew(job) ? countNew() : 0 })
         const now = yield* Clock.currentTimeMillis
         const step: Due.Step = yield* due.step(now, view, state)
         const [next, look, decision] = step
         state = next
         job.look = look
-        const isOver = yield* alarm.wait(job.bell, Due.waitOf(decision, now))
+        const more = look.isDue ? undefined : rest(job, look, Due.staysUntil(view, look))
+        const isOver = yield* alarm.wait(job.bell, Due.waitOf(decision, now), more)
         if (job.isRetired || !(isOver && look.isDue || job.isRequested)) continue
         yield* inSlot(job, look).pipe(Effect.catchAllCause(survived(job)))
       }
@@ -215,10 +148,8 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
 
   const add = Effect.fnUntraced(function*(one: Job.Runtime["jobs"][number], since: number) {
     const bell = yield* Queue.sliding<void>(1)
-    const record = remembered.get(one.name) ?? { configuredSince: since, failures: 0, notBefore: undefined }
-    const job = Job.make(one, record, hash, bell)
+    const job = Job.make(one, ledger.open(one.name, since), hash, bell)
     jobs.set(one.name, job)
-    if (!remembered.has(one.name)) unsaved = true
     return job
   })
 
@@ -230,7 +161,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     for (const [name, job] of jobs) {
       if (names.has(name)) continue
       job.isRetired = true
-      unsaved = true
+      ledger.touch()
       slots.giveUp(name)
       yield* ring(job)
     }
@@ -241,19 +172,18 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
       else if (job.isRetired || !Job.isSame(job.config, one)) {
         Job.reconfigure(job, one, hash)
         // not only with its next look: the clock may be set forward again before that
-        bound(job, now)
+        ledger.bound(job, now)
         yield* ring(job)
       }
     }
     // before any loop begins, so that each knows how many jobs are new
     yield* Effect.forEach(added, refresh, { concurrency: 16, discard: true })
-    if (isStateLost) {
-      for (const job of added) change(job, { configuredSince: Math.min(now, job.facts.configAt ?? now) })
+    if (ledger.isLost()) {
+      for (const job of added) ledger.change(job, { configuredSince: Math.min(now, job.facts.configAt ?? now) })
     }
-    remembered = new Map()
-    isStateLost = false
+    ledger.forget()
     yield* Effect.forEach(added, (job) => FiberMap.run(loops, job.config.name, loop(job)), { discard: true })
-    yield* save
+    yield* ledger.save
   }, Effect.uninterruptible)
 
   return Scheduler.of({
@@ -271,7 +201,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
         slots.giveUp(name)
         return Effect.as(ring(job), "requested")
       }),
-    stateTrouble: Effect.sync(() => stateTrouble)
+    stateTrouble: Effect.sync(ledger.trouble)
   })
 })
 

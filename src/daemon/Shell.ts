@@ -2,10 +2,12 @@
  * The daemon's shell for `telnet` and `nc`: lines in, answers out, everything bounded. There is no login; it listens on
  * loopback addresses unless the config says otherwise.
  */
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { createServer, type Server, type Socket } from "node:net"
@@ -148,4 +150,32 @@ export const serve = (
       }))
     const address = server.address()
     return { port: typeof address === "object" && address !== null ? address.port : options.port }
+  })
+
+/** Where the shell listens. */
+interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+export class Shell extends Context.Tag("backy/daemon/Shell")<Shell, {
+  /** Serves until the scope ends; sessions end then, too. Fails when the address cannot be listened on. */
+  readonly serve: (address: Address, controls: Controls) => Effect.Effect<void, IoError, Scope.Scope>
+}>() {}
+
+/** Shells on the network. */
+export const layer: Layer.Layer<Shell> = Layer.succeed(Shell, {
+  serve: (address, controls) => Effect.asVoid(serve({ ...address, controls }))
+})
+
+/** Shells that are nowhere but in `shells`, by `host:port`. */
+export const layerMemory = (shells: Map<string, Controls>): Layer.Layer<Shell> =>
+  Layer.succeed(Shell, {
+    serve: ({ host, port }, controls) => {
+      const name = `${host}:${port}`
+      return Effect.acquireRelease(
+        Effect.sync(() => void shells.set(name, controls)),
+        () => Effect.sync(() => shells.delete(name))
+      )
+    }
   })

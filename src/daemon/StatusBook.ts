@@ -5,7 +5,7 @@
 import * as DateTime from "effect/DateTime"
 import type { JobStatus } from "../domain/JobStatus.ts"
 import * as Job from "./Job.ts"
-import { encodeJob } from "./StatusFile.ts"
+import { encodeJob, join } from "./StatusFile.ts"
 import { type DaemonTrouble, statusOf } from "./view.ts"
 
 /** One job's entry. */
@@ -43,6 +43,18 @@ export const make = (): StatusBook => {
       kept.set(job, entry)
       return entry
     }
+  }
+}
+
+/** Makes the status file of entries; the same bytes as before when they are the same entries, as they mostly are. */
+export const binder = (): (entries: ReadonlyArray<Entry>) => Uint8Array => {
+  let bound: { readonly of: ReadonlyArray<Entry>; readonly bytes: Uint8Array } | undefined
+  return (entries) => {
+    const old = bound
+    if (old?.of.length === entries.length && entries.every((entry, index) => entry === old.of[index])) return old.bytes
+    const bytes = new TextEncoder().encode(join(entries.map(({ text }) => text)))
+    bound = { of: entries, bytes }
+    return bytes
   }
 }
 

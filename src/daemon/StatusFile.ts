@@ -55,6 +55,7 @@ export const encode = (statuses: Iterable<JobStatus>): string => join(Array.from
 export const decode = (text: string): Either.Either<ReadonlyArray<JobStatus>, string> =>
   Yaml.parse(text, { maxLength: MAX_BYTES }).pipe(
     Either.mapLeft(([problem]) => `is no YAML: line ${problem.line}: ${problem.message}`),
+    Either.filterOrLeft(({ value }) => Array.isArray(value), () => "is none that backy writes: it has no list of jobs"),
     Either.flatMap(({ value }) =>
       Either.mapLeft(Schema.decodeUnknownEither(JobStatuses)(value), (error) => {
         const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
@@ -87,6 +88,6 @@ export const read = Effect.fn("StatusFile.read")(
 /** Replaces a status file; everybody may read it. */
 export const write = (
   path: string,
-  text: string
+  bytes: Uint8Array
 ): Effect.Effect<void, IoError, BlockFile.BlockFile | FileSystem.FileSystem> =>
-  Effect.suspend(() => Durable.replace(path, new TextEncoder().encode(text), { mode: 0o644 }))
+  Durable.replace(path, bytes, { mode: 0o644 })

@@ -115,8 +115,32 @@ export const requestedTags = (job: Job, look: Look, now: number): ReadonlyArray<
   return withAll(currentTags(job, look, now), due?.tags ?? [])
 }
 
-/** Within `lookEvery`, each job at its own time: a thousand of them do not look at once. */
-const nextLook = (spread: Duration.Duration, lookEvery: Duration.Duration, now: number): number => {
+/**
+ * Until when every look finds what this one found, as long as nothing but time passes; not after the look itself when
+ * that takes more to say: after failures, for new jobs, and while a run is late.
+ */
+export const staysUntil = ({ notBefore, revisions, schedule }: Job, { at, kind, lookedAt }: Look): number => {
+  if (kind !== "regular" || notBefore !== undefined) return lookedAt
+  const now = DateTime.unsafeMake(lookedAt)
+  let until = at
+  const newest = new Map<string, number>()
+  for (const revision of revisions) {
+    const made = DateTime.toEpochMillis(revision.timestamp)
+    // from then on it is no longer one of the future
+    if (made > lookedAt) until = Math.min(until, made)
+    if (!counts(revision, now)) continue
+    for (const tag of revision.tags) newest.set(tag, Math.max(made, newest.get(tag) ?? made))
+  }
+  for (const [tag, { interval }] of Object.entries(schedule)) {
+    // missed is what is older than its interval, not what is just as old
+    const missed = (newest.get(tag) ?? -Infinity) + Duration.toMillis(interval) + 1
+    if (missed > lookedAt) until = Math.min(until, missed)
+  }
+  return until
+}
+
+/** The next look after `now` within `lookEvery`, each job at its own time: a thousand of them do not look at once. */
+export const nextLook = (spread: Duration.Duration, lookEvery: Duration.Duration, now: number): number => {
   const every = Duration.toMillis(lookEvery)
   const passed = (now - Duration.toMillis(spread)) % every
   return now + every - (passed + every) % every

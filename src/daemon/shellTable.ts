@@ -28,9 +28,13 @@ const framed = (
 }
 
 /** What a name or a tag says must not steer a terminal. */
-const printable = (text: string): string => text.replace(/\p{Cc}/gu, "\uFFFD")
+const printable = (text: string): string => PLAIN.test(text) ? text : text.replace(/\p{Cc}/gu, "\uFFFD")
 
-const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone
+/** Nearly every cell: nine thousand of them are looked at for a thousand jobs. */
+const PLAIN = /^[ -~]*$/
+
+/** Asked once, when the daemon starts: the first answer takes some 20 ms, and the zone of a process does not change. */
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
 
 const two = (value: number) => String(value).padStart(2, "0")
 
@@ -60,10 +64,10 @@ export const jobsTable = (jobs: ReadonlyArray<JobStatus>): ReadonlyArray<string>
       { title: "SLA" },
       { title: "SLA overdue" },
       { title: "Status" },
-      { title: `Last Backup (${zone()})` },
+      { title: `Last Backup (${zone})` },
       { title: "Last Tags" },
       { title: "Last Duration", align: "right" },
-      { title: `Next Backup (${zone()})` },
+      { title: `Next Backup (${zone})` },
       { title: "Next Tags" }
     ],
     jobs.map((job) => [

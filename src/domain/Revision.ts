@@ -8,6 +8,7 @@ import * as Order from "effect/Order"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { maybe, word } from "./field.ts"
+import * as PlainRevision from "./plainRevision.ts"
 import { isRevisionId, RevisionId } from "./RevisionId.ts"
 import * as Timestamp from "./Timestamp.ts"
 import * as Yaml from "./Yaml.ts"
@@ -53,7 +54,7 @@ export const Distrust = Schema.Struct({
 export type Distrust = typeof Distrust.Type
 
 /** What the verification after the backup compared with the source. */
-const Verification = Schema.Struct({
+export const Verification = Schema.Struct({
   kind: Schema.String,
   compared: Count,
   of: Count,
@@ -173,7 +174,13 @@ const decodeOnDisk = Schema.decodeUnknownEither(OnDisk)
  * Reads the text of a `.rev` file, of any age. Never throws; whether the id is the one that the file is named by is
  * for the repository to say.
  */
-export const decodeYaml = (text: string): Either.Either<Revision, RevisionInvalid> =>
+export const decodeYaml = (text: string): Either.Either<Revision, RevisionInvalid> => {
+  const plain = PlainRevision.read(text)
+  return plain === undefined ? parseYaml(text) : Either.right(make(plain))
+}
+
+/** The same, always by the parser. */
+export const parseYaml = (text: string): Either.Either<Revision, RevisionInvalid> =>
   Yaml.parse(text, { timestamps: true }).pipe(
     Either.mapLeft(([problem]) => new RevisionInvalid({ reason: `line ${problem.line}: ${problem.message}` })),
     Either.flatMap((parsed) =>

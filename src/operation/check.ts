@@ -64,25 +64,32 @@ export const check = ({ config, now, status, writtenAt }: CheckInput): CheckRepo
     return { ...unknown(summary), level: "CRITICAL", performance: [["status_age", `${Math.floor(age / 1000)}s`]] }
   }
   const known = new Map(status.map((one) => [one.job, one]))
+  // which of the two would be the truth?
+  if (known.size < status.length) return unknown("the status file names a job twice: backy does not write such a one")
   const judged = config.jobs.map((job) => judge(job, known.get(job.name), now))
   const remarks = judged.flatMap((one) => one.remarks)
   const late = judged.filter(({ isLate }) => isLate).map(({ name }) => name)
   const warned = new Set(remarks.filter(({ level }) => level === "WARNING").map(({ job }) => job))
   const daemon = daemonRemarks(status)
+  const ages = judged.flatMap((one) => one.age === undefined ? [] : [one.age])
   const performance = [
     ["jobs", String(config.jobs.length)],
     ["overdue", String(late.length)],
     ["warnings", String(warned.size)],
-    ["oldest", `${Math.max(0, ...judged.map((one) => Math.floor(one.age / 1000)))}s`],
+    // none rather than zero, which would look as good as it gets
+    ...ages.length === 0 && config.jobs.length > 0
+      ? []
+      : [["oldest", `${Math.max(0, ...ages.map((age) => Math.floor(age / 1000)))}s`] as const],
     ["status_age", `${Math.max(0, Math.floor(age / 1000))}s`]
-  ] as const
+  ] satisfies CheckReport["performance"]
   const common = { jobs: config.jobs.length, remarks: [...daemon, ...remarks], performance }
   const total = count(config.jobs.length)
   if (late.length > 0) {
     return { ...common, level: "CRITICAL", summary: `${late.length} of ${total} not within SLA (${names(late)})` }
   }
   if (warned.size > 0) {
-    return { ...common, level: "WARNING", summary: `${warned.size} of ${total} need a look (${names([...warned])})` }
+    const need = warned.size === 1 ? "needs" : "need"
+    return { ...common, level: "WARNING", summary: `${warned.size} of ${total} ${need} a look (${names([...warned])})` }
   }
   if (daemon.length > 0) {
     return { ...common, level: "WARNING", summary: `${total} within SLA, but ${daemon[0]?.text ?? ""}` }
@@ -93,8 +100,8 @@ export const check = ({ config, now, status, writtenAt }: CheckInput): CheckRepo
 interface Judged {
   readonly name: string
   readonly isLate: boolean
-  /** Of the newest backup, or of the job without one; milliseconds. */
-  readonly age: number
+  /** Of the newest backup, or of the job without one; milliseconds. None when nobody knows. */
+  readonly age: number | undefined
   readonly remarks: ReadonlyArray<Remark>
 }
 
@@ -105,7 +112,7 @@ const judge = (job: DaemonJob, status: JobStatus | undefined, now: number): Judg
   const shortest = Math.min(...Object.values(job.schedule).map(({ interval }) => Duration.toMillis(interval)))
   if (status === undefined) {
     add("CRITICAL", "the scheduler does not know this job: has it been reloaded?")
-    return { name, isLate: true, age: 0, remarks }
+    return { name, isLate: true, age: undefined, remarks }
   }
   const isFuture = status.last_time !== null && millis(status.last_time) > now
   const last = status.last_time === null || isFuture ? undefined : millis(status.last_time)
@@ -141,7 +148,7 @@ const judge = (job: DaemonJob, status: JobStatus | undefined, now: number): Judg
     add("WARNING", `another process has had the repository for ${span(now - millis(status.busy_since))}`)
   }
   if (status.manual_tags !== null && status.manual_tags !== "") add("OK", `manual tags: ${status.manual_tags}`)
-  return { name, isLate, age: Number.isFinite(age) ? age : 0, remarks }
+  return { name, isLate, age: Number.isFinite(age) ? age : undefined, remarks }
 }
 
 /** The same with each job of the file, told once. */

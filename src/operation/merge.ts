@@ -44,6 +44,8 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
   /** Chunks on their way into the store, while the next changes are taken in; one that failed stays. */
   const leaving = new Map<number, Fiber.Fiber<void, E | E2>>()
   const ways = yield* Effect.makeSemaphore(options.parallelism)
+  /** Open chunks in which nothing is missing: the first to go. */
+  const whole = new Set<number>()
   let failed: Fiber.Fiber<void, E | E2> | undefined
   let reached = 0
 
@@ -58,14 +60,19 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
     release(content)
   })
 
-  /** Begins to store the chunk that was not changed for the longest time. Waits while as many as can be are stored. */
+  /**
+   * Begins to store a chunk that is whole, or the one that was not changed for the longest time. Waits while as many as
+   * can be are stored.
+   */
   const letOneGo = Effect.gen(function*() {
     yield* ways.take(1)
     if (failed !== undefined) yield* Fiber.join(failed)
-    const [oldest] = open
-    if (oldest === undefined) return void (yield* ways.release(1))
-    const [index, chunk] = oldest
+    const [oldest] = open.keys()
+    const [index = oldest] = whole
+    const chunk = index === undefined ? undefined : open.get(index)
+    if (index === undefined || chunk === undefined) return void (yield* ways.release(1))
     open.delete(index)
+    whole.delete(index)
     const closing: Fiber.Fiber<void, E | E2> = yield* close(index, chunk).pipe(
       Effect.onExit((exit) => {
         if (exit._tag === "Success") leaving.delete(index)
@@ -101,6 +108,7 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
     if (bytes === undefined) chunk.content.fill(0, part.offset, Extent.end(part))
     else chunk.content.set(bytes, part.offset)
     cover(chunk, part)
+    if (chunk.covered[0]?.length === chunk.content.length) whole.add(index)
     return true
   }
 
@@ -121,6 +129,7 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
           const under = leaving.get(index)
           if (under !== undefined) yield* Fiber.join(under)
           open.delete(index)
+          whole.delete(index)
           ChunkMap.idBytesAt(map, index).fill(0)
         } else {
           const part = Extent.between(at - start, end - start)
@@ -128,6 +137,8 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
             yield* reopen(index)
             patch(index, part, bytes)
           }
+          // what can be stored is stored while the rest of the changes is still on its way
+          if (whole.size > 0 && leaving.size < options.parallelism) yield* letOneGo
         }
         at = end
       }

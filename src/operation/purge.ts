@@ -148,8 +148,8 @@ const sweep = Effect.fnUntraced(function*(references: IdSet.IdSet, dryRun: boole
       ...chunks.filter((id) => !references.has(ChunkId.toBytes(id), 0)).map(fileName),
       ...legacy.filter(({ name }) => !references.has(StoredId.ofLegacyName(name), 0)).map(({ file }) => file)
     ]
-    totals.bytes += yield* store.sizeOf(folder, unneeded)
-    if (!dryRun) yield* store.remove(folder, [...unneeded, ...leftovers])
+    totals.bytes += yield* (dryRun ? store.sizeOf : store.remove)(folder, unneeded)
+    if (!dryRun) yield* store.remove(folder, leftovers)
     totals.chunks += unneeded.length
     totals.leftovers += leftovers.length
     totals.unknown += unknown.length

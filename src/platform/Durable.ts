@@ -68,18 +68,15 @@ export const readSmall = Effect.fn("Durable.readSmall")(
         if (kind !== "file") {
           return yield* new IoError({ operation: "read", path, code: "EINVAL", detail: "not a regular file" })
         }
-        const tooLarge = new IoError({
-          operation: "read",
-          path,
-          code: "EFBIG",
-          detail: `larger than ${maxBytes} bytes`
-        })
-        if (size > maxBytes) return yield* tooLarge
+        // an error costs as much as reading a file
+        const tooLarge = () =>
+          new IoError({ operation: "read", path, code: "EFBIG", detail: `larger than ${maxBytes} bytes` })
+        if (size > maxBytes) return yield* tooLarge()
         // One byte more than expected: the file may grow meanwhile.
         let bytes = new Uint8Array(size + 1)
         let count = yield* file.readAt(bytes, 0)
         while (count === bytes.length) {
-          if (count > maxBytes) return yield* tooLarge
+          if (count > maxBytes) return yield* tooLarge()
           const longer = new Uint8Array(Math.min(count * 2, maxBytes) + 1)
           longer.set(bytes)
           bytes = longer

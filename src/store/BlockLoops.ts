@@ -8,6 +8,7 @@ import type * as ChunkFile from "./chunkFile.ts"
 import * as CompareBlocks from "./compareBlocks.ts"
 import { nameErrors } from "./nameErrors.ts"
 import * as ReadBlocks from "./readBlocks.ts"
+import * as RemoveFiles from "./removeFiles.ts"
 import { makeStore } from "./storeBlocks.ts"
 
 /** State that one thread keeps between batches. */
@@ -42,6 +43,8 @@ export const make = (given: ChunkFile.Tools): Loops => {
         return ReadBlocks.confirm(bench, request)
       case "fill":
         return storing.fill(request)
+      case "remove":
+        return RemoveFiles.remove(bench.tools.disk, request)
     }
   }
 

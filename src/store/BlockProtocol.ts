@@ -180,7 +180,23 @@ export interface Fill extends Blocks {
   readonly base: Uint8Array
 }
 
-export type Request = Store | Compare | Heal | Check | Restore | Read | Put | Convert | Confirm | Fill
+/** Removes files of the repository; what is not there is no error. */
+export interface Remove {
+  readonly op: "remove"
+  /** The repository's directory. */
+  readonly repository: string
+  /** Paths below it. */
+  readonly files: ReadonlyArray<string>
+  /** Only tells what they take. */
+  readonly dryRun: boolean
+}
+
+export interface Removed {
+  /** Length of the files that were there. */
+  readonly bytes: number
+}
+
+export type Request = Store | Compare | Heal | Check | Restore | Read | Put | Convert | Confirm | Fill | Remove
 
 /** The answer to each request. */
 export interface Answers {
@@ -194,6 +210,7 @@ export interface Answers {
   readonly convert: Converted
   readonly confirm: Confirmed
   readonly fill: Stored
+  readonly remove: Removed
 }
 
 export type Answer<R extends Request> = Answers[R["op"]]

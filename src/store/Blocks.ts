@@ -55,6 +55,8 @@ export class Blocks extends Context.Tag("backy/store/Blocks")<Blocks, {
   readonly confirm: (request: Fields<Protocol.Confirm>) => Effect.Effect<Protocol.Confirmed, never>
   /** Brings blocks of an image file to what the source has. Nothing is synced: the caller holds the file open. */
   readonly fill: (request: Fields<Protocol.Fill>) => Effect.Effect<Protocol.Stored, IoError | SourceShrank>
+  /** Removes files of the repository, or only tells what they take. Nothing is synced. */
+  readonly remove: (request: Fields<Protocol.Remove>) => Effect.Effect<Protocol.Removed, IoError>
   /** How many batches may usefully be under way at once. */
   readonly parallelism: number
   /** Which hash implementation is at work; `portable` deserves a warning, for it is slow. */
@@ -118,6 +120,7 @@ const make = (
   convert: (request) => Effect.catchAll(perform({ op: "convert", ...request }), toIoError),
   confirm: (request) => Effect.orDie(Effect.catchAll(perform({ op: "confirm", ...request }), toIoError)),
   fill: (request) => Effect.catchAll(perform({ op: "fill", ...request }), toError),
+  remove: (request) => Effect.catchAll(perform({ op: "remove", ...request }), toIoError),
   parallelism,
   get hash() {
     return hash()
@@ -131,6 +134,8 @@ export interface Settings {
   readonly level: number
   /** The worker's entry. */
   readonly entry: URL
+  /** Whether the threads start at once, beside what the command has to prepare. Default: when they are needed. */
+  readonly eager?: boolean
 }
 
 /** What the threads run; the bundled worker in the built program. */
@@ -141,7 +146,7 @@ export const layer = (settings: Settings): Layer.Layer<Blocks> =>
   Layer.scoped(
     Blocks,
     Effect.map(
-      WorkerPool.make(settings.entry, settings.workers, { level: settings.level }),
+      WorkerPool.make(settings.entry, settings.workers, { level: settings.level }, { eager: settings.eager ?? false }),
       // one batch under way and one waiting, so that no thread waits for the main one
       // only who asks for the hash has the native one loaded: most commands have nothing to hash
       (perform) => make(perform, settings.workers * 2, () => Hash.load().kind)

@@ -3,6 +3,7 @@
  * an image go through `Blocks`, many at a time.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -59,8 +60,8 @@ export class ChunkStore extends Context.Tag("backy/store/ChunkStore")<ChunkStore
   readonly put: (content: Uint8Array) => Effect.Effect<ChunkId.ChunkId, IoError>
   /** How many bytes the files of some chunks take together. What is not there counts nothing. */
   readonly sizeOf: (folder: string, fileNames: ReadonlyArray<string>) => Effect.Effect<number, IoError>
-  /** Removes chunks and leftovers of one folder, by file name. What is not there is no error. */
-  readonly remove: (folder: string, fileNames: ReadonlyArray<string>) => Effect.Effect<void, IoError>
+  /** Removes chunks and leftovers of one folder, by file name, and tells what `sizeOf` would have told. */
+  readonly remove: (folder: string, fileNames: ReadonlyArray<string>) => Effect.Effect<number, IoError>
   /** Makes new names in these folders durable, and the folders themselves. */
   readonly sync: (folders: ReadonlyArray<string>) => Effect.Effect<void, IoError>
 }>() {}
@@ -73,6 +74,9 @@ const FOLDER_MODE = 0o750
 
 /** What Python's tempfile calls a file, of which killed runs of backy 2.5 left some. */
 export const isLegacyTemporary = (name: string): boolean => /^tmp[a-z0-9_]{8}$/.test(name)
+
+/** A step of the loops: long enough to be worth the way to a thread, short enough for an interrupt to wait for. */
+const REMOVED_AT_ONCE = 512
 
 const isFolder = (name: string): boolean => /^[0-9a-f]{2}$/.test(name)
 
@@ -122,6 +126,17 @@ export const layerFile = (
         yield* Durable.syncDirectory(directory)
       })
 
+      const remove = (folder: string, fileNames: ReadonlyArray<string>, dryRun: boolean) =>
+        Effect.map(
+          Effect.forEach(Arr.chunksOf(fileNames, REMOVED_AT_ONCE), (names) =>
+            blocks.remove({
+              repository: directory,
+              files: names.map((name) => `${ChunkFile.CHUNKS}/${folder}/${name}`),
+              dryRun
+            })),
+          Arr.reduce(0, (sum, { bytes }) => sum + bytes)
+        )
+
       return ChunkStore.of({
         prepare: provided(prepare),
         folders: provided(Effect.map(listIfThere(root), (names) => names.filter(isFolder).sort())),
@@ -169,15 +184,8 @@ export const layerFile = (
             Effect.map(({ ids }) => ChunkId.fromBytes(ids)),
             Effect.tap((id) => provided(syncFolders(root, directory, [ChunkFile.folderOf(id)])))
           ),
-        sizeOf: (folder, fileNames) =>
-          provided(Effect.map(
-            Effect.forEach(fileNames, (name) => Files.find(`${root}/${folder}/${name}`)),
-            (stats) => stats.reduce((sum, stat) => sum + (stat?.size ?? 0), 0)
-          )),
-        remove: (folder, fileNames) =>
-          provided(Effect.forEach(fileNames, (name) => Files.removeIfPresent(`${root}/${folder}/${name}`), {
-            discard: true
-          })),
+        sizeOf: (folder, fileNames) => remove(folder, fileNames, true),
+        remove: (folder, fileNames) => remove(folder, fileNames, false),
         sync: (folders) => provided(syncFolders(root, directory, folders))
       })
     })
@@ -235,10 +243,14 @@ export const layerMemory: Layer.Layer<ChunkStore> = Layer.sync(ChunkStore, () =>
       ),
     remove: (folder, fileNames) =>
       Effect.sync(() => {
+        let bytes = 0
         for (const name of fileNames) {
           const id = ChunkFile.hexOf(name)
-          if (ChunkId.is(id) && ChunkFile.folderOf(id) === folder) contents.delete(id)
+          if (!ChunkId.is(id) || ChunkFile.folderOf(id) !== folder) continue
+          bytes += contents.get(id)?.byteLength ?? 0
+          contents.delete(id)
         }
+        return bytes
       }),
     sync: () => Effect.void
   })

@@ -28,14 +28,21 @@ interface Member {
   readonly pending: Map<number, Deferred.Deferred<Answer<Request>, Failure>>
 }
 
+/** When threads are started. */
+export interface PoolOptions {
+  /** At once, so that they are ready when the command is. Otherwise one by one, when requests come. */
+  readonly eager: boolean
+}
+
 /**
- * Threads running `entry`, ended with the scope. They are started when the first request comes, so that commands
- * without data cost nothing. A thread that dies fails its requests and all later ones.
+ * Threads running `entry`, ended with the scope. Commands that hardly ever have data start none before the first
+ * request. A thread that dies fails its requests and all later ones.
  */
 export const make = (
   entry: URL,
   count: number,
-  settings: WorkerSettings
+  settings: WorkerSettings,
+  { eager }: PoolOptions
 ): Effect.Effect<Perform, never, Scope.Scope> =>
   Effect.gen(function*() {
     const members: Array<Member> = []
@@ -83,6 +90,14 @@ export const make = (
       return members.reduce((best, member) =>
         member.pending.size < best.pending.size ? member : best
       )
+    }
+
+    if (eager) {
+      for (let started = 0; started < count; started++) {
+        const member = start()
+        member.worker.unref()
+        members.push(member)
+      }
     }
 
     yield* Effect.addFinalizer(() =>

@@ -30,6 +30,7 @@ const againstPeers: ReadonlyArray<readonly [Operation, number]> = [
   ["unchanged", 1],
   ["touched", 1],
   ["restore", 0.45],
+  ["durable", 0.45],
   ["stdout", 0.8],
   ["verify", 0.4]
 ]
@@ -39,7 +40,8 @@ const againstLimits: ReadonlyArray<readonly [Operation, string | undefined, stri
   ["first", "reading", "`zstd -1 -T2`", 0.8],
   ["unchanged", "reading", "`b3sum`, one thread", 0.9],
   ["verify", undefined, "`zstd -d`", 0.8],
-  ["restore", undefined, "`zstd -d --sparse`", 0.7]
+  ["restore", undefined, "`zstd -d --sparse`", 0.7],
+  ["durable", undefined, "`zstd -d --sparse`", 0.7]
 ]
 
 const MAX_MEMORY = 250 * 1024 ** 2

@@ -9,6 +9,8 @@ export interface Limit {
   /** Together with which operation it is measured. */
   readonly beside: Operation
   readonly command: Command
+  /** What it writes, where it also counts until when that is on the medium. */
+  readonly target?: string
 }
 
 /** The limits for an image; `folder` takes what they write. The order matters: the first makes what others read. */
@@ -22,13 +24,20 @@ export const limits = (folder: string, image: string): ReadonlyArray<Limit> => {
       beside: "first",
       command: zstd("-1", "-T2", image, "-o", compressed)
     },
+    {
+      name: "`zstd -1 -T1`",
+      program: "zstd",
+      beside: "first",
+      command: zstd("-1", "-T1", image, "-o", compressed)
+    },
     { name: "`cp`", program: "cp", beside: "first", command: { argv: ["cp", image, `${folder}/limit.copy`] } },
     { name: "`zstd -d`", program: "zstd", beside: "verify", command: zstd("-d", "-c", compressed) },
     {
       name: "`zstd -d --sparse`",
       program: "zstd",
       beside: "restore",
-      command: zstd("-d", "--sparse", compressed, "-o", `${folder}/limit.copy`)
+      command: zstd("-d", "--sparse", compressed, "-o", `${folder}/limit.copy`),
+      target: `${folder}/limit.copy`
     },
     { name: "`zstd -dc \\| cat`", program: "zstd", beside: "stdout", command: piped(zstd("-d", "-c", compressed)) },
     {

@@ -35,6 +35,13 @@ interface Taken {
   readonly measured: Measured
 }
 
+/** One after the other. */
+const sum = (first: Measured, second: Measured): Measured => ({
+  ...first,
+  seconds: first.seconds + second.seconds,
+  cpu: first.cpu === undefined || second.cpu === undefined ? undefined : first.cpu + second.cpu
+})
+
 interface Stored {
   readonly name: string
   readonly first: number
@@ -53,13 +60,23 @@ export const mixed: Part = async ({ folder, machine, runs, seed, size }) => {
   const stored: Array<Stored> = []
   const troubles: Array<string> = []
 
-  const one = async (operation: Operation, name: string, command: Command, reads: ReadonlyArray<string>) => {
+  const one = async (
+    operation: Operation,
+    name: string,
+    command: Command,
+    reads: ReadonlyArray<string>,
+    target?: string
+  ) => {
     settle()
     warm(reads)
     try {
       const measured = await measure(command)
       taken.push({ operation, name, measured })
       say(`${titles[operation]}, ${name}: ${Markdown.seconds(measured.seconds)}`)
+      if (target === undefined) return
+      // most programs say that they are done while the file is in memory only
+      const synced = await measure({ argv: ["sync", target] })
+      taken.push({ operation: "durable", name, measured: sum(measured, synced) })
     } catch (error) {
       troubles.push(`${titles[operation]}, ${name}: ${error instanceof Error ? error.message : String(error)}`)
       say(troubles.at(-1)!)
@@ -71,7 +88,7 @@ export const mixed: Part = async ({ folder, machine, runs, seed, size }) => {
     FS.rmSync(target, { recursive: true, force: true })
     FS.mkdirSync(target)
     const { command, path } = tool.restore(target)
-    await one("restore", tool.name, command, [tool.repository])
+    await one("restore", tool.name, command, [tool.repository], path)
     try {
       runCommand({ argv: ["cmp", path, image] })
     } catch {
@@ -89,6 +106,9 @@ export const mixed: Part = async ({ folder, machine, runs, seed, size }) => {
         return one(operation, tool.name, tool.backup(turn), [image, tool.repository])
       case "restore":
         return restore(tool)
+      case "durable":
+        // comes with the restore
+        return
       case "stdout":
         return one(operation, tool.name, tool.stdout(), [tool.repository])
       case "verify":
@@ -133,7 +153,7 @@ export const mixed: Part = async ({ folder, machine, runs, seed, size }) => {
       for (let at = 0; at < tools.length; at++) await perform(operation, tools[(at + run) % tools.length]!, turn)
       for (const limit of bounds.filter(({ beside }) => beside === operation)) {
         FS.rmSync(`${folder}/limit.copy`, { force: true })
-        await one(operation, limit.name, limit.command, [image, `${folder}/limit.zst`])
+        await one(operation, limit.name, limit.command, [image, `${folder}/limit.zst`], limit.target)
       }
       if (operation === "first" && run === 0) {
         for (const { name, repository } of tools) stored.push({ name, first: sizeOf(repository), all: 0 })
@@ -189,9 +209,13 @@ export const mixed: Part = async ({ folder, machine, runs, seed, size }) => {
     ),
     "What the machine can do:\n\n" + Markdown.table(
       ["", "time", "of the image"],
-      bounds.map(({ beside, name }) => {
-        const seconds = medians.seconds(beside, name)
-        return [name, time(beside, name), seconds === undefined ? "" : `${Markdown.count(bytes / seconds / 1e6)} MB/s`]
+      bounds.flatMap(({ beside, name, target }) => {
+        const row = (operation: Operation, title: string) => {
+          const seconds = medians.seconds(operation, name)
+          const speed = seconds === undefined ? "" : `${Markdown.count(bytes / seconds / 1e6)} MB/s`
+          return [title, time(operation, name), speed]
+        }
+        return [row(beside, name), ...target === undefined ? [] : [row("durable", `${name}, and \`sync\``)]]
       })
     ),
     "Processor time in seconds, and peak memory of one process:\n\n" + Markdown.table(

@@ -35,7 +35,14 @@ export const writeRevision = (
     parent: null,
     tags: given.tags,
     trust: "trusted",
-    stats: { duration: 60, bytes_written: 4_194_304, bytes_stored: 2_000_000 },
+    stats: {
+      duration: 60,
+      bytes_written: 4_194_304,
+      bytes_stored: 2_000_000,
+      chunks_written: 1,
+      chunks_found: 0,
+      chunks_unchanged: 0
+    },
     size: given.map.size,
     mapDigest: Hash.toHex(hash(map)),
     verification: { kind: "full", compared: given.map.size, of: given.map.size }

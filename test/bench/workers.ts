@@ -8,7 +8,7 @@ import * as MixedImage from "./mixedImage.ts"
 import { type Part, say } from "./part.ts"
 import { median } from "./statistics.ts"
 
-const COUNTS = [1, 2, 4]
+const COUNTS = [1, 2, 3, 4]
 const steps = ["first backup", "unchanged", "verify", "restore to a file"] as const
 
 export const workers: Part = async ({ folder, machine, runs, seed, size }) => {

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import * as Alarm from "../../src/daemon/Alarm.ts"
 import * as Simulation from "../support/Simulation.ts"
 
@@ -54,6 +55,67 @@ describe("the alarm", () => {
       assert.isAtMost(Math.abs(Number(moment) - at), 1, line)
       if (!isEither && Number(moment) === at) assert.strictEqual(said, String(isOver), line)
     }
+  })
+
+  /** Waits ten milliseconds and then as `more` says, until 3000 have passed; gives when it was woken, and by whom. */
+  const waking = (
+    more: (count: number) => Effect.Effect<number>,
+    rest: (alarm: Alarm.Alarm, bell: Queue.Queue<void>) => Effect.Effect<unknown, never, Scope.Scope> = () =>
+      Effect.void
+  ) => {
+    const simulation = Simulation.make({ seed: 1 })
+    let woken = "never"
+    let count = 0
+    simulation.fork(Effect.scoped(Effect.gen(function*() {
+      const alarm = yield* Alarm.make
+      const bell = yield* Queue.sliding<void>(1)
+      yield* Effect.forkScoped(Effect.gen(function*() {
+        const isOver = yield* alarm.wait(bell, 10, Effect.suspend(() => more(++count)))
+        woken = `at ${simulation.now - Simulation.START}: ${isOver}`
+      }))
+      yield* Effect.forkScoped(rest(alarm, bell))
+      return yield* Effect.async<never>(() => {})
+    })))
+    simulation.pass(3000)
+    return `${woken}, asked ${count}`
+  }
+
+  it("wakes nobody for whom nothing is new, until something is", () => {
+    assert.strictEqual(waking((count) => Effect.succeed(count < 5 ? 20 : 0)), "at 90: true, asked 5")
+    assert.strictEqual(waking(() => Effect.succeed(100)), "never, asked 30")
+    const ringing = (_: Alarm.Alarm, bell: Queue.Queue<void>) =>
+      Effect.zipRight(Effect.sleep(55), Queue.offer(bell, undefined))
+    assert.strictEqual(waking(() => Effect.succeed(20), ringing), "at 55: false, asked 3")
+    // also while it is asked
+    assert.strictEqual(waking(() => Effect.delay(Effect.succeed(20), 100), ringing), "at 55: false, asked 1")
+  })
+
+  it("asks for each in turn, though the next come while one is asked", () => {
+    const slowly = () => Effect.delay(Effect.succeed(500), 30)
+    let others = 0
+    const crowd = (alarm: Alarm.Alarm) =>
+      Effect.forEach([15, 20, 25], (length) =>
+        Effect.flatMap(Queue.sliding<void>(1), (bell) =>
+          Effect.forkScoped(
+            alarm.wait(bell, length, Effect.delay(Effect.sync(() => (others++, 500)), 30))
+          )))
+    assert.match(waking(slowly, crowd), /^never, asked \d$/)
+    assert.isAbove(others, 6)
+  })
+
+  it("wakes who cannot be told whether something is new, as soon as another is to be asked", () => {
+    const hanging = () => Effect.async<number>(() => {})
+    const another = (alarm: Alarm.Alarm) =>
+      Effect.gen(function*() {
+        const bell = yield* Queue.sliding<void>(1)
+        yield* alarm.wait(bell, 70, Effect.succeed(1500))
+      })
+    assert.strictEqual(waking(hanging), "never, asked 1")
+    assert.strictEqual(waking(hanging, another), "never, asked 1")
+    const two = (alarm: Alarm.Alarm) =>
+      Effect.zipRight(Effect.forkScoped(another(alarm)), Effect.delay(another(alarm), 1200))
+    assert.strictEqual(waking(hanging, two), "at 1270: true, asked 1")
+    assert.strictEqual(waking(() => Effect.dieMessage("a bug"), two), "at 1270: true, asked 1")
   })
 
   it("forgets who is interrupted", () => {

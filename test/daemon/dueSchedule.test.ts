@@ -108,6 +108,58 @@ describe("decide", () => {
   })
 })
 
+describe("staysUntil", () => {
+  const revision = FastCheck.record({
+    at: FastCheck.integer({ min: NOW - 40 * DAY, max: NOW + 2 * DAY }),
+    tags: FastCheck.subarray(["daily", "weekly", "manual:x"]),
+    isComplete: FastCheck.boolean(),
+    isTrusted: FastCheck.boolean()
+  })
+  const fraction = FastCheck.double({ min: 0, max: 1, noNaN: true })
+
+  it.prop("names an instant before which every look finds the same", [
+    FastCheck.array(revision, { maxLength: 6 }),
+    FastCheck.integer({ min: 0, max: 24 }),
+    FastCheck.array(fraction, { minLength: 1, maxLength: 5 }),
+    FastCheck.option(FastCheck.constant(NOW + HOUR), { nil: undefined, freq: 10 })
+  ], ([revisions, hours, fractions, notBefore]) => {
+    const given = job({
+      revisions: [
+        made(NOW - HOUR * hours, "daily", "weekly"),
+        ...revisions.map(({ at, ...one }) => ({ ...one, timestamp: DateTime.unsafeMake(at) }))
+      ],
+      notBefore
+    })
+    const [memory, found] = Due.decide(given, Due.begin(NOW), NOW)
+    const until = Due.staysUntil(given, found)
+    assert.isAtMost(until, found.at)
+    for (const part of [...fractions, 1]) {
+      const now = NOW + Math.ceil((until - NOW) * part) - 1
+      if (now < NOW) continue
+      const [later, again] = Due.decide(given, memory, now)
+      assert.deepStrictEqual({ ...again, lookedAt: NOW }, found)
+      assert.deepStrictEqual(later, { lookedAt: now, owed: {} })
+    }
+  })
+
+  it("ends with a tag that is missed, with a revision of the future, and with the run itself", () => {
+    const until = (...revisions: ReadonlyArray<Timetable.Dated>) => {
+      const given = job({ revisions })
+      return Due.staysUntil(given, look(given, NOW)) - NOW
+    }
+    assert.strictEqual(until(made(NOW - HOUR, "daily", "weekly")), 3 * HOUR)
+    assert.strictEqual(until(made(NOW - 7 * DAY + HOUR, "weekly"), made(NOW, "daily")), HOUR + 1)
+    assert.strictEqual(until(made(NOW - HOUR, "daily", "weekly"), made(NOW + HOUR, "daily")), HOUR)
+  })
+
+  it("is no time at all for a job that is new, failed, or late", () => {
+    const now = { notBefore: NOW + HOUR }
+    for (const given of [job({ revisions: [] }), job(now), job({ revisions: [made(NOW - 2 * DAY, "daily")] })]) {
+      assert.isAtMost(Due.staysUntil(given, look(given, NOW)), NOW)
+    }
+  })
+})
+
 describe("currentTags", () => {
   it("adds what came due while the run waited for a slot", () => {
     const waiting = look(job({ revisions: [made(NOW - 8 * DAY, "weekly"), made(NOW - HOUR, "daily")] }), NOW)

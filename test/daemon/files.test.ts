@@ -78,7 +78,12 @@ describe("the status file", () => {
       "  manual_tags: ''\n  next_tags: null\n  next_time: null\n  quarantine_reports: 0\n  sla: OK\n  sla_overdue: 0\n  status: ''\n"
     assert.strictEqual(Either.getOrThrow(StatusFile.decode(old))[0]?.last_tags, "daily,weekly")
     assert.isTrue(Either.isLeft(StatusFile.decode("- job: 1\n")))
-    assert.isTrue(Either.isLeft(StatusFile.decode("jobs: {}\n")))
+    for (const text of ["jobs: {}\n", "", "null\n"]) {
+      assert.deepStrictEqual(
+        StatusFile.decode(text),
+        Either.left("is none that backy writes: it has no list of jobs")
+      )
+    }
   })
 })
 
@@ -93,11 +98,14 @@ describe("a job's history", () => {
       const write = (file: string, text: string) =>
         setFile(disk, `${REPOSITORY}/${file}`, new TextEncoder().encode(text))
       yield* Effect.gen(function*() {
-        const { read } = yield* JobHistory
+        const { isSame, read } = yield* JobHistory
+        assert.isFalse(yield* isSame(REPOSITORY))
         assert.deepStrictEqual((yield* read(REPOSITORY)).revisions, [])
+        assert.isTrue(yield* isSame(REPOSITORY))
         write(`${second.id}.rev`, encodeYaml(second))
         assert.deepStrictEqual((yield* read(REPOSITORY)).revisions.map(({ id }) => id), [second.id])
         write(`${third.id}.rev`, "what is this")
+        assert.isFalse(yield* isSame(REPOSITORY))
         const facts = yield* read(REPOSITORY)
         assert.deepStrictEqual([facts.revisions.length, facts.broken, facts.reports], [1, 1, 0])
         write(`${third.id}.rev`, encodeYaml(update(third, { stats: { duration: 7 } })))
@@ -109,7 +117,9 @@ describe("a job's history", () => {
         assert.strictEqual((yield* read("/srv/backy/nobody")).configAt, undefined)
         // without another directory entry a change is found within the hour
         assert.strictEqual(yield* read(REPOSITORY), more)
+        assert.isTrue(yield* isSame(REPOSITORY))
         disk.unlink(`${REPOSITORY}/quarantine/x.report`)
+        assert.isFalse(yield* isSame(REPOSITORY))
         assert.strictEqual((yield* read(REPOSITORY)).reports, 0)
         const before = yield* read(REPOSITORY)
         const path = `${REPOSITORY}/${third.id}.rev`
@@ -117,7 +127,9 @@ describe("a job's history", () => {
         disk.write(open, new TextEncoder().encode(encodeYaml(update(third, { stats: { duration: 8 } }))), 0)
         disk.close(open)
         assert.strictEqual(yield* read(REPOSITORY), before)
+        assert.isTrue(yield* isSame(REPOSITORY))
         yield* TestClock.adjust(Duration.hours(1))
+        assert.isFalse(yield* isSame(REPOSITORY))
         assert.strictEqual((yield* read(REPOSITORY)).revisions.find(({ id }) => id === third.id)?.duration, 8)
       }).pipe(
         Effect.provide(Layer.provide(historyLayer, Layer.merge(DiskFileSystem.layer(disk), BlockFile.layerDisk(disk))))

@@ -35,7 +35,7 @@ const write = (path: string, text: string) => {
 const install = (name: string, options: { readonly packaged: boolean }) => {
   const home = join(root, name)
   write(
-    join(home, "dist/start.mjs"),
+    join(home, "dist/start.cjs"),
     `const [what, ...rest] = process.argv.slice(2)
     if (what === "exit") process.exit(Number(rest[0]))
     if (what === "die") process.kill(process.pid, "SIGTERM")
@@ -113,7 +113,7 @@ describe("the launcher", () => {
       const { status, stdout } = run(join(home, "dist/backy"), ["a", "b"], { PATH: pathWithNode(version) })
       assert.deepStrictEqual({ status, stdout }, {
         status: 0,
-        stdout: `node from PATH runs ${home}/dist/start.mjs a b\n`
+        stdout: `node from PATH runs ${home}/dist/start.cjs a b\n`
       })
     }
   })

@@ -51,6 +51,13 @@ describe("check", () => {
     assert.strictEqual(judge(jobs, [status({ job: "a", ...fresh, last_time: at(NOW + HOUR) })]).level, "CRITICAL")
     assert.strictEqual(judge(jobs, [status({ job: "a", ...fresh })], NOW - 5 * MINUTE - 1).level, "CRITICAL")
     assert.strictEqual(judge(jobs, [status({ job: "a", ...fresh })], NOW + HOUR).level, "UNKNOWN")
+    const twice = [status({ job: "a", ...fresh, last_time: at(NOW - 40 * HOUR) }), status({ job: "a", ...fresh })]
+    assert.strictEqual(judge(jobs, twice).level, "UNKNOWN")
+    // no age is not the best of all ages
+    for (const unknown of [[], [status({ job: "a" })]]) {
+      assert.notInclude(lines(judge(jobs, unknown))[0] ?? "", "oldest")
+    }
+    assert.include(lines(judge([], []))[0] ?? "", " oldest=0s ")
     // a run that goes on does not excuse it
     const running = { job: "a", last_time: at(NOW - 40 * HOUR), running_since: at(NOW - HOUR) }
     assert.strictEqual(judge(jobs, [status(running)]).level, "CRITICAL")

@@ -191,6 +191,30 @@ describe("merging changes", () => {
       assert.isFalse(ChunkMap.isHole(map, MAX_OPEN + 1))
     }))
 
+  it.effect("stores a chunk that is whole while the next change has not come yet", () =>
+    Effect.gen(function*() {
+      const map = ChunkMap.empty(SIZE, CHUNK)
+      const stored: Array<number> = []
+      const first = yield* Deferred.make<void>()
+      const half = (index: number, part: 0 | 1): Change => ({
+        _tag: "Write",
+        offset: index * CHUNK + part * CHUNK / 2,
+        bytes: new Uint8Array(CHUNK / 2).fill(index + 1)
+      })
+      // an export that gives no more before the first chunk has been stored
+      const changes = Stream.concat(
+        Stream.make(half(0, 0), half(1, 0), half(1, 1)),
+        Stream.fromEffect(Effect.as(Deferred.await(first), half(0, 1)))
+      ).pipe(Stream.rechunk(1))
+      const keep = (index: number, content: Uint8Array) => {
+        stored.push(index)
+        return Effect.as(Deferred.succeed(first, undefined), portable(content))
+      }
+      const load = () => Effect.dieMessage("nothing is stored")
+      yield* merge({ map, changes, known: new Map(), load, keep, parallelism: 2 })
+      assert.deepStrictEqual(stored, [1, 0])
+    }))
+
   it.effect("fails when a chunk cannot be stored, and reads no further", () =>
     Effect.gen(function*() {
       const map = ChunkMap.empty(SIZE, CHUNK)

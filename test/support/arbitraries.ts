@@ -116,6 +116,8 @@ export interface RevisionOptions {
   readonly timestamp?: FastCheck.Arbitrary<DateTime.Utc>
 }
 
+const isoInstant = instant().map(DateTime.formatIso)
+
 /** Any revision: complete or not, of any trust and kind, with whatever may be absent sometimes absent. */
 export const revision = (options: RevisionOptions = {}): FastCheck.Arbitrary<Revision> =>
   FastCheck.record({
@@ -133,16 +135,26 @@ export const revision = (options: RevisionOptions = {}): FastCheck.Arbitrary<Rev
     mapDigest: optional(hex(64)),
     at: instant(),
     distrust: optional(distrust),
+    counts: optional(FastCheck.record({
+      bytes_stored: bytes,
+      chunks_found: FastCheck.nat(),
+      chunks_unchanged: FastCheck.nat(),
+      chunks_written: FastCheck.nat()
+    })),
     verification: optional(FastCheck.record({
-      kind: FastCheck.constantFrom("full", "sample"),
+      kind: FastCheck.constantFrom("full", "samples"),
       compared: FastCheck.nat(),
-      of: FastCheck.nat()
-    }))
-  }).map(({ at, bytesWritten, distrust, duration, isComplete, ...fields }) =>
+      of: FastCheck.nat(),
+      cursor: FastCheck.nat(),
+      rotation_started: isoInstant,
+      fully_compared: isoInstant
+    }, { requiredKeys: ["kind", "compared", "of"] }))
+  }).map(({ at, bytesWritten, counts, distrust, duration, isComplete, ...fields }) =>
     make({
       ...fields,
       stats: {
         ...(bytesWritten === undefined ? {} : { bytes_written: bytesWritten }),
+        ...counts,
         ...(isComplete ? { duration } : {})
       },
       verifiedAt: fields.trust === "verified" ? at : undefined,

@@ -375,5 +375,23 @@ export const blocksContract = (
           const again = yield* blocks.put({ repository: world.repository, run: "b", content: block(6) })
           assert.strictEqual(again.found, 1)
         })))
+
+    it.effect("removes files and tells how long they were, or only tells; no folder goes", () =>
+      inWorld(image, ({ place: { disk }, repository }) =>
+        Effect.gen(function*() {
+          const blocks = yield* Blocks
+          for (const [name, length] of [["a", 10], ["b", 0], ["c", 300]] as const) {
+            write(disk, `${repository}/${name}`, block(1, length))
+          }
+          const request = { repository, files: ["a", "b", "not/there", "nor here"] }
+          assert.deepStrictEqual(yield* blocks.remove({ ...request, dryRun: true }), { bytes: 10 })
+          assert.deepStrictEqual(listOf(disk, repository), ["a", "b", "c", "chunks"])
+          assert.deepStrictEqual(yield* blocks.remove({ ...request, dryRun: false }), { bytes: 10 })
+          assert.deepStrictEqual(yield* blocks.remove({ ...request, dryRun: false }), { bytes: 0 })
+          assert.deepStrictEqual(listOf(disk, repository), ["c", "chunks"])
+          const error = yield* Effect.flip(blocks.remove({ repository, files: ["chunks", "c"], dryRun: false }))
+          assert.strictEqual(error.path, `${repository}/chunks`)
+          assert.deepStrictEqual(listOf(disk, repository), ["c", "chunks"])
+        })))
   })
 }

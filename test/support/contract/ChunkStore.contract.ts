@@ -112,9 +112,12 @@ export const chunkStoreContract = (
       inStore((store) =>
         Effect.gen(function*() {
           const id = yield* store.put(content(1))
-          assert.isAbove(yield* store.sizeOf(folderOf(id), [fileName(id)]), 0)
+          const size = yield* store.sizeOf(folderOf(id), [fileName(id)])
+          assert.isAbove(size, 0)
           assert.strictEqual(yield* store.sizeOf(folderOf(id), [fileName(idOf(content(9)))]), 0)
           assert.strictEqual(yield* store.sizeOf("00", []), 0)
+          assert.strictEqual(yield* store.remove(folderOf(id), [fileName(idOf(content(9))), fileName(id)]), size)
+          assert.strictEqual(yield* store.remove(folderOf(id), [fileName(id)]), 0)
         })
       ))
 
