@@ -773,7 +773,7 @@ const checks = [
   {
     name: "metadata of any size is read",
     file: "src/platform/Durable.ts",
-    from: "if (size > maxBytes) return yield* tooLarge",
+    from: "if (size > maxBytes) return yield* tooLarge()",
     to: "",
     tests: [of("platform/Durable")]
   },
