@@ -331,6 +331,24 @@ export const blocksContract = (
           })))
     }
 
+    it.effect("compares an image file with the source, and writes a block anew only where that has its very content", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const file = `${world.place.directory}/copy`
+          // block 0 is damaged, and so is block 2, of which the source now has something else; so has it of 1 and 3
+          const kept = concat(block(9), block(0), block(9), block(1), block(3, 100))
+          write(world.place.disk, file, kept)
+          remove(world.place.disk, world.source)
+          write(world.place.disk, world.source, concat(block(1), block(7), block(8), block(6), block(3, 100)))
+          const { compare } = yield* Blocks
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids, image: file, evidence: 0 }
+          const { differences, equal, healed } = yield* compare(request)
+          assert.deepStrictEqual(differences.map(({ index }) => index), [1, 2, 3])
+          assert.deepStrictEqual(healed.map(({ id }) => id), [hexOf(block(1))])
+          assert.strictEqual(equal, CHUNK + 100)
+          assert.deepStrictEqual(bytesOf(world.place.disk, file), concat(block(1), kept.subarray(CHUNK)))
+        })))
+
     it.effect("takes an image file that is cut off for damaged, also where it has no hashes", () =>
       inWorld(image, (world) =>
         Effect.gen(function*() {
