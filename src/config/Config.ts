@@ -55,6 +55,11 @@ export interface LoadOptions {
 const readText = Effect.fnUntraced(function*(file: string, advice: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const bytes = yield* fileSystem.stat(file).pipe(
+    // a pipe may never say anything, a device never end; a directory has an error of its own
+    Effect.filterOrFail(
+      ({ type }) => type === "File" || type === "Directory",
+      () => wrong(file, "this is no regular file")
+    ),
     Effect.filterOrFail((info) => info.size <= MAX_LENGTH, () => wrong(file, "the file is larger than 4 MiB")),
     Effect.andThen(fileSystem.readFile(file)),
     Effect.catchTags({

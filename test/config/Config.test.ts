@@ -56,6 +56,11 @@ describe("reading from disk", () => {
           (yield* Effect.flip(Config.loadDaemon(file))).message,
           `${file}:1: the file is larger than 4 MiB`
         )
+        // what never ends, or never begins, is not waited for
+        assert.strictEqual(
+          (yield* Effect.flip(Config.loadDaemon("/dev/zero"))).message,
+          "/dev/zero:1: this is no regular file"
+        )
         const directoryError = yield* Effect.flip(Config.loadDaemon(directory))
         assert.strictEqual(directoryError._tag, "IoError")
       })
