@@ -92,7 +92,8 @@ async function build(sources) {
     // All files side by side and .cjs: a worker is found from any chunk, and no package.json is needed beside them.
     entryFileNames: "[name].cjs",
     chunkFileNames: "[name]-[hash].cjs",
-    // Short loads faster, and start.cjs counts on pure ASCII. The code itself stays as it was written, names (stack traces) included.
+    // Short loads faster, and start.cjs counts on pure ASCII. The code itself stays as it was written, names (stack
+    // traces) included.
     minify: { compress: false, mangle: false, codegen: { removeWhitespace: true, asciiOnly: true } },
     comments: false
   })

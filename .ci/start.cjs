@@ -26,7 +26,7 @@ const importOutside = (/** @type {string} */ url) => import(url)
 
 /** @type {Map<string, Module>} */
 const modules = new Map()
-/** What is to be kept when the run ends. @type {Array<{ file: string, source: string, script: vm.Script }>} */
+/** What is to be kept when the run ends. @type {Array<{ file: string, checksum: number, script: vm.Script }>} */
 const compiled = []
 
 /** A file: CRC-32 of the script, CRC-32 of the rest, and the rest is V8's. */
@@ -65,10 +65,11 @@ const load = (name) => {
   const code = fs.readFileSync(filename, "latin1")
   const source = `(function(exports,require,module,__filename,__dirname,importOutside){${code}\n})`
   const file = path.join(folder, `${name.slice(2)}.compiled`)
-  const cachedData = cached(file, crc32(source))
+  const checksum = crc32(source)
+  const cachedData = cached(file, checksum)
   const script = new vm.Script(source, { filename, ...cachedData === undefined ? {} : { cachedData } })
   if (cachedData === undefined || process.env["BACKY_TRAINING"] !== undefined) {
-    compiled.push({ file, source, script })
+    compiled.push({ file, checksum, script })
   }
   const body = /** @type {Body} */ (script.runInThisContext())
   body(module.exports, load, module, filename, __dirname, importOutside)
@@ -79,13 +80,13 @@ process.on("exit", () => {
   try {
     if (compiled.length === 0) return
     fs.mkdirSync(folder, { recursive: true })
-    for (const { file, script, source } of compiled) {
+    for (const { checksum, file, script } of compiled) {
       const temporary = `${file}.${process.pid}`
       const descriptor = fs.openSync(temporary, "wx")
       try {
         const data = script.createCachedData()
         const header = Buffer.alloc(HEADER)
-        header.writeUInt32LE(crc32(source), 0)
+        header.writeUInt32LE(checksum, 0)
         header.writeUInt32LE(crc32(data), 4)
         fs.writevSync(descriptor, [header, data])
         fs.renameSync(temporary, file)

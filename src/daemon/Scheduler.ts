@@ -50,6 +50,7 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
   const alarm = yield* Alarm.make
   const slots = Slots.make(1)
   let config: Job.Runtime = { baseDir: "/", workerLimit: 1, backupCompletedCallback: undefined, settings: {}, jobs: [] }
+
   /** Looks what the repository holds now. What cannot be read stays as it was. */
   const refresh = Effect.fnUntraced(function*(job: Job.Job) {
     const facts = yield* Effect.either(history.read(directoryOf(config, job.config)))

@@ -67,6 +67,8 @@ const nested: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   }
 }
 
+const STATS = Object.keys(nested["stats"]!)
+
 /** A line of a block: its key, with the value of a plain one. */
 const line = /^(\w+):(?: (\S.*))?$/
 
@@ -108,14 +110,14 @@ export const read = (text: string): PlainRevision | undefined => {
 /** Blocks that were begun have what they must have. */
 const isWhole = (values: ReadonlyMap<string, string>, tags: ReadonlyArray<string>): boolean =>
   (values.get("tags") !== "" || tags.length > 0) &&
-  (values.get("stats") !== "" || Object.keys(statsOf(values)).length > 0) &&
+  (values.get("stats") !== "" || STATS.some((key) => values.has(`stats.${key}`))) &&
   (!values.has("verification") || ["compared", "kind", "of"].every((key) => values.has(`verification.${key}`)))
 
 const unquoted = (text: string | undefined): string => text?.replaceAll("'", "") ?? ""
 
 const statsOf = (values: ReadonlyMap<string, string>): PlainRevision["stats"] =>
   Object.fromEntries(
-    Object.keys(nested["stats"]!).flatMap((key) => {
+    STATS.flatMap((key) => {
       const value = values.get(`stats.${key}`)
       return value === undefined ? [] : [[key, Number(value)]]
     })

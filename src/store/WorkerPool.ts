@@ -72,6 +72,9 @@ export const make = (
         fail(member, { tag: "defect", message: error.message, stack: error.stack ?? "" }))
       worker.on("exit", (code) =>
         fail(member, { tag: "defect", message: `a worker thread ended with code ${code}`, stack: "" }))
+      // only a request keeps the process alive
+      worker.unref()
+      members.push(member)
       return member
     }
 
@@ -83,22 +86,14 @@ export const make = (
         if (idle !== undefined) {
           return idle
         }
-        const started = start()
-        members.push(started)
-        return started
+        return start()
       }
       return members.reduce((best, member) =>
         member.pending.size < best.pending.size ? member : best
       )
     }
 
-    if (eager) {
-      for (let started = 0; started < count; started++) {
-        const member = start()
-        member.worker.unref()
-        members.push(member)
-      }
-    }
+    if (eager) { while (members.length < count) start() }
 
     yield* Effect.addFinalizer(() =>
       Effect.promise(() =>

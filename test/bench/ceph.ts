@@ -3,7 +3,9 @@
  * (as root, on Debian) and taken down afterwards. The cluster has to share the processors with backy.
  */
 import * as FS from "node:fs"
+import { basename } from "node:path"
 import { fileURLToPath } from "node:url"
+import { hexOf } from "../../src/store/chunkFile.ts"
 import { backyTool, PROGRAM } from "./backyTool.ts"
 import { noise } from "./machine.ts"
 import * as Markdown from "./markdown.ts"
@@ -45,10 +47,10 @@ const isExporting = (): boolean =>
   })
 
 const chunksIn = (repository: string): number =>
-  !FS.existsSync(`${repository}/chunks`) ?
-    0 :
-    FS.readdirSync(`${repository}/chunks`, { recursive: true, encoding: "utf8" })
-      .filter((name) => /[^.]\.chunk\.zst$/.test(name) && !/\/\./.test(name)).length
+  FS.existsSync(`${repository}/chunks`)
+    ? FS.readdirSync(`${repository}/chunks`, { recursive: true, encoding: "utf8" })
+      .filter((name) => hexOf(basename(name)) !== undefined).length
+    : 0
 
 /** Looks on while a repository's first backup is made; then says which share of the chunks was there before the export ended. */
 const watch = (repository: string): () => number => {
@@ -67,8 +69,6 @@ interface Turn {
   readonly what: string
   readonly backup: Measured
   readonly exporting: Measured
-  /** Which share of the chunks was stored before the export ended. */
-  readonly early: number
   /** Of the diff, of the chunks written before and after compression. */
   readonly diffBytes: number
   readonly written: number
@@ -85,6 +85,8 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
   const rbd = (...words: ReadonlyArray<string>): Command => ({ argv: ["rbd", ...words], env })
   const taken: Array<Turn> = []
   const storing: Array<Measured> = []
+  /** Which share of the chunks was stored before the export of everything ended. */
+  const early: Array<number> = []
   let snapshots = 0
   const snapshot = (): string => {
     const name = `bench-${snapshots++}`
@@ -121,20 +123,12 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
       settle()
       const exporting = await measure(rbd(...diff))
       settle()
-      const seen = watch(repository)
+      const seen = from === undefined ? watch(repository) : undefined
       const backup = await measure(backy("backup", "daily"))
-      const early = seen()
+      if (seen !== undefined) early.push(seen())
       from = to
       const stats = JSON.parse(run(backy("status", "--json", "-r", "latest")))[0]?.stats ?? {}
-      taken.push({
-        what,
-        backup,
-        exporting,
-        early,
-        diffBytes,
-        written: stats.bytes_written,
-        stored: stats.bytes_stored
-      })
+      taken.push({ what, backup, exporting, diffBytes, written: stats.bytes_written, stored: stats.bytes_stored })
       say(`${what}: ${Markdown.seconds(backup.seconds)}; the diff alone ${Markdown.seconds(exporting.seconds)}`)
     }
     await turn("everything")
@@ -168,7 +162,6 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
       memory: of(({ backup }) => backup.memory),
       cpu: of(({ backup }) => backup.cpu),
       diffBytes: of(({ diffBytes }) => diffBytes),
-      early: of(({ early }) => early),
       written: of(({ written }) => written),
       stored: of(({ stored }) => stored)
     }
@@ -202,9 +195,7 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
       ),
       `Export and storing at the same time, of everything: ${Markdown.seconds(together)}. The export alone takes ` +
       `${Markdown.seconds(exporting)}, storing the same from a file ${Markdown.seconds(alone)}, one after the other ` +
-      `${Markdown.seconds(exporting + alone)}. Before the export had ended, ${
-        Markdown.percent(full?.early ?? NaN)
-      } of ` +
+      `${Markdown.seconds(exporting + alone)}. Before the export had ended, ${Markdown.percent(median(early))} of ` +
       "the chunks were stored; the rest of the time both want the same processors, and so does the cluster.",
       noise(machine, taken.map(({ exporting }) => exporting.foreign)) +
       " (The cluster's own work counts as that of others here.)"

@@ -5,6 +5,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as PlainStatus from "../../src/daemon/plainStatus.ts"
 import * as StatusFile from "../../src/daemon/StatusFile.ts"
 import * as Yaml from "../../src/domain/Yaml.ts"
+import { damagedLines } from "../support/damagedLines.ts"
 import { status } from "../support/jobStatus.ts"
 
 /** What the parser makes of it. */
@@ -68,21 +69,7 @@ const oddLine = FastCheck.constantFrom(
   "\t sla: OK"
 )
 
-/** A file in which lines were added, replaced, moved or lost. */
-const damaged = FastCheck.tuple(
-  FastCheck.array(job, { minLength: 1, maxLength: 2 }),
-  FastCheck.array(FastCheck.tuple(FastCheck.nat(), FastCheck.nat(2), oddLine), { maxLength: 2 }),
-  FastCheck.boolean()
-).map(([jobs, changes, isCut]) => {
-  const lines = StatusFile.encode(jobs).split("\n")
-  for (const [at, kind, line] of changes) {
-    const index = at % lines.length
-    if (kind === 0) lines.splice(index, 1, line)
-    else if (kind === 1) lines.splice(index, 0, line)
-    else lines.splice(at % 7, 0, ...lines.splice(index, 1))
-  }
-  return isCut ? lines.join("\n").trimEnd() : lines.join("\n")
-})
+const damaged = damagedLines(FastCheck.array(job, { minLength: 1, maxLength: 2 }).map(StatusFile.encode), oddLine, 2)
 
 describe("plainStatus", () => {
   it.prop("never says anything but what the parser says", [damaged], ([text]) => {

@@ -4,6 +4,7 @@ import * as FastCheck from "effect/FastCheck"
 import * as PlainRevision from "../../src/domain/plainRevision.ts"
 import * as Revision from "../../src/domain/Revision.ts"
 import { revision } from "../support/arbitraries.ts"
+import { damagedLines } from "../support/damagedLines.ts"
 
 /** What the parser makes of it. */
 const parsed = (text: string): Revision.Revision | undefined => Either.getOrUndefined(Revision.parseYaml(text))
@@ -82,21 +83,7 @@ const ordinary = revision({ tag: FastCheck.constantFrom("daily", "manual:before-
   })
 )
 
-/** A file in which lines were added, replaced, doubled, moved or lost. */
-const damaged = FastCheck.tuple(
-  revision(),
-  FastCheck.array(FastCheck.tuple(FastCheck.nat(), FastCheck.nat(2), oddLine), { maxLength: 3 }),
-  FastCheck.boolean()
-).map(([original, changes, isCut]) => {
-  const lines = Revision.encodeYaml(original).split("\n")
-  for (const [at, kind, line] of changes) {
-    const index = at % lines.length
-    if (kind === 0) lines.splice(index, 1, line)
-    else if (kind === 1) lines.splice(index, 0, line)
-    else lines.splice(at % 7, 0, ...lines.splice(index, 1))
-  }
-  return isCut ? lines.join("\n").trimEnd() : lines.join("\n")
-})
+const damaged = damagedLines(revision().map(Revision.encodeYaml), oddLine, 3)
 
 const usual = `backend_type: chunked-v3
 map_digest: 176ccef07bac1d6d6363b3f7aad947f253961ff68645bb79c0dc9c7f67c64ef8

@@ -125,6 +125,19 @@ describe("FileSource", () => {
   const check = Effect.flatMap(Source, (source) => source.check)
   const snapshot = Effect.flatMap(Source, (source) => readableSnapshot(source, revision))
 
+  /** While a snapshot of a small image is open. */
+  const withSnapshot = <E>(
+    test: (
+      memory: MemoryDisk.MemoryDisk,
+      content: Effect.Effect.Success<typeof snapshot>["content"]
+    ) => Effect.Effect<void, E>
+  ) =>
+    Effect.suspend(() => {
+      const memory = inMemory()
+      memory.plantFile(PATH, new Uint8Array(10))
+      return onDisk(memory, Effect.scoped(Effect.flatMap(snapshot, ({ content }) => test(memory, content))))
+    })
+
   const refused: ReadonlyArray<readonly [string, string, (memory: MemoryDisk.MemoryDisk) => void]> = [
     ["is missing", "there is no such file", () => undefined],
     ["is a directory", "it is a directory", ({ plantDirectory }) => plantDirectory(PATH)],
@@ -171,36 +184,24 @@ describe("FileSource", () => {
     }))
 
   it.effect("notices what left the time of writing as it was, or set it back", () =>
-    Effect.gen(function*() {
-      const memory = inMemory()
-      memory.plantFile(PATH, new Uint8Array(10))
-      yield* onDisk(
-        memory,
-        Effect.scoped(Effect.gen(function*() {
-          const { content } = yield* snapshot
-          const { mtimeNs } = memory.disk.lstat(PATH)
-          // nothing else can be told of a write after which somebody set the time
-          memory.disk.chmod(PATH, 0o600)
-          assert.strictEqual(memory.disk.lstat(PATH).mtimeNs, mtimeNs)
-          assert.include((yield* Effect.flip(content.unchanged)).message, "it was written to")
-        }))
-      )
-    }))
+    withSnapshot(({ disk }, content) =>
+      Effect.gen(function*() {
+        const { mtimeNs } = disk.lstat(PATH)
+        // nothing else can be told of a write after which somebody set the time
+        disk.chmod(PATH, 0o600)
+        assert.strictEqual(disk.lstat(PATH).mtimeNs, mtimeNs)
+        assert.include((yield* Effect.flip(content.unchanged)).message, "it was written to")
+      })
+    ))
 
   it.effect("tells that the image vanished", () =>
-    Effect.gen(function*() {
-      const memory = inMemory()
-      memory.plantFile(PATH, new Uint8Array(10))
-      yield* onDisk(
-        memory,
-        Effect.scoped(Effect.gen(function*() {
-          const { content } = yield* snapshot
-          memory.disk.unlink(PATH)
-          assert.strictEqual((yield* Effect.flip(content.unchanged))._tag, "SourceNotReady")
-          assert.strictEqual((yield* Effect.flip(content.dataExtents))._tag, "SourceNotReady")
-        }))
-      )
-    }))
+    withSnapshot(({ disk }, content) =>
+      Effect.gen(function*() {
+        disk.unlink(PATH)
+        assert.strictEqual((yield* Effect.flip(content.unchanged))._tag, "SourceNotReady")
+        assert.strictEqual((yield* Effect.flip(content.dataExtents))._tag, "SourceNotReady")
+      })
+    ))
 })
 
 describe("the registry of sources", () => {
