@@ -551,21 +551,21 @@ const programs = [
     file: "src/platform/nodeProcess.ts",
     from: "Stream.drain(Stream.fromEffect(check))",
     to: "Stream.drain(Stream.fromEffect(Effect.ignore(check)))",
-    tests: [of("platform/Process"), of("platform/rbdProgram")]
+    tests: [of("platform/Process"), of("ceph/rbdProgram")]
   },
   {
     name: "the exit code of rbd is not checked",
-    file: "src/platform/rbdProgram.ts",
+    file: "src/ceph/rbdProgram.ts",
     from: "        (result) => succeeded(program, args, result)\n      ).pipe(",
     to: "        (result) => Effect.succeed(result)\n      ).pipe(",
-    tests: [of("platform/rbdProgram")]
+    tests: [of("ceph/rbdProgram")]
   },
   {
     name: "the exit code of rbd import is not checked",
-    file: "src/platform/rbdProgram.ts",
+    file: "src/ceph/rbdProgram.ts",
     from: "Effect.flatMap((result) => succeeded(program, args, result)),\n            Effect.mapError((error) => error instanceof",
     to: "Effect.mapError((error) => error instanceof",
-    tests: [of("platform/rbdProgram")]
+    tests: [of("ceph/rbdProgram")]
   },
   {
     name: "an imported image gets its name although the import failed",
@@ -667,31 +667,31 @@ const programs = [
   },
   {
     name: "qemu-nbd's end is not noticed",
-    file: "src/platform/rbdReader.ts",
+    file: "src/ceph/rbdReader.ts",
     from: "        Effect.raceFirst(Deferred.await(ended))\n",
     to: "",
-    tests: [of("platform/rbdProgram", "server for samples")]
+    tests: [of("ceph/rbdProgram", "server for samples")]
   },
   {
     name: "an error that an NBD server answers is not told",
-    file: "src/platform/Nbd.ts",
+    file: "src/nbd/Client.ts",
     from: "if (code !== 0) return",
     to: "if (code < 0) return",
-    tests: [of("platform/Nbd")]
+    tests: [of("nbd/Client")]
   },
   {
     name: "the answer to another request of an NBD server counts",
-    file: "src/platform/Nbd.ts",
+    file: "src/nbd/Client.ts",
     from: "|| reply.readBigUInt64BE(8) !== cookie",
     to: "",
-    tests: [of("platform/Nbd")]
+    tests: [of("nbd/Client")]
   },
   {
     name: "a mapped snapshot that ends early counts as read",
-    file: "src/platform/rbdReader.ts",
+    file: "src/ceph/rbdReader.ts",
     from: "return count === length ? bytes",
     to: "return count <= length ? bytes",
-    tests: [of("platform/rbdProgram"), of("platform")]
+    tests: [of("ceph/rbdProgram"), of("ceph")]
   },
   {
     name: "a snapshot that is removed while its diff is made is not noticed",

@@ -6,9 +6,9 @@ import { randomUUID } from "node:crypto"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import * as RbdProgram from "../../src/ceph/rbdProgram.ts"
 import * as BlockFile from "../../src/platform/nodeBlockFile.ts"
 import * as Process from "../../src/platform/nodeProcess.ts"
-import * as RbdProgram from "../../src/platform/rbdProgram.ts"
 
 export const POOL = "rbd"
 

@@ -5,7 +5,7 @@ import * as FS from "node:fs"
 import { createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as Nbd from "../../src/platform/Nbd.ts"
+import * as Nbd from "../../src/nbd/Client.ts"
 
 const SIZE = 5 * 1024 * 1024
 

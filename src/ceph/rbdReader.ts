@@ -12,12 +12,12 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import { BlockFile } from "./BlockFile.ts"
-import * as Nbd from "./Nbd.ts"
-import { Process, type ProcessFailed } from "./Process.ts"
-import { format, type ImageName, RbdError, type Reader } from "./Rbd.ts"
-import { released } from "./released.ts"
-import { variable } from "./variable.ts"
+import * as Nbd from "../nbd/Client.ts"
+import { BlockFile } from "../platform/BlockFile.ts"
+import { Process, type ProcessFailed } from "../platform/Process.ts"
+import { format, type ImageName, RbdError, type Reader } from "../platform/Rbd.ts"
+import { released } from "../platform/released.ts"
+import { variable } from "../platform/variable.ts"
 
 /** Runs `rbd` with these arguments. */
 type Run = (

@@ -10,12 +10,12 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { constants } from "node:os"
-import type { BlockFile } from "./BlockFile.ts"
-import { Process, ProcessFailed, succeeded } from "./Process.ts"
-import * as Rbd from "./Rbd.ts"
-import * as RbdDiff from "./RbdDiff.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
+import { Process, ProcessFailed, succeeded } from "../platform/Process.ts"
+import * as Rbd from "../platform/Rbd.ts"
+import * as RbdDiff from "../platform/RbdDiff.ts"
+import { variable } from "../platform/variable.ts"
 import * as Readers from "./rbdReader.ts"
-import { variable } from "./variable.ts"
 
 /** Time limits. With the cluster down `rbd` itself waits for five minutes or for ever. */
 export interface Limits {

@@ -7,12 +7,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as RbdProgram from "../../src/ceph/rbdProgram.ts"
+import { decodeMappings, qemuOptions } from "../../src/ceph/rbdReader.ts"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import * as Process from "../../src/platform/Process.ts"
 import { type ImageName, Rbd } from "../../src/platform/Rbd.ts"
-import * as RbdProgram from "../../src/platform/rbdProgram.ts"
-import { decodeMappings, qemuOptions } from "../../src/platform/rbdReader.ts"
 
 const image: ImageName = { pool: "rbd", image: "vm" }
 
