@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
 import type { Settings } from "../../src/config/Settings.ts"
 import * as JobHistory from "../../src/daemon/JobHistory.ts"
 import * as JobRunner from "../../src/daemon/JobRunner.ts"
@@ -21,6 +23,8 @@ interface Options {
   readonly purge?: boolean
   /** Steps that do not end with 0. */
   readonly ends?: Partial<Record<JobRunner.Step, Process.ProgramResult>>
+  /** Steps that take their time. */
+  readonly takes?: Partial<Record<JobRunner.Step, Duration.DurationInput>>
   /** What the backup leaves, when it is not a new revision. */
   readonly leaves?: "nothing" | "an incomplete revision"
 }
@@ -51,7 +55,9 @@ const runWith = (settings: Settings, options: Options = {}) =>
       if (last === "backup" && options.leaves !== "nothing") add("old", "new")
       if (last === "expire" && options.expires === true) add("new")
       const step = steps.find((one) => one === last) ?? "callback"
-      return { stdout: last === "status" ? "- uuid: new" : "", ...options.ends?.[step] }
+      const result = { stdout: last === "status" ? "- uuid: new" : "", ...options.ends?.[step] }
+      const length = options.takes?.[step]
+      return length === undefined ? result : Effect.delay(Effect.succeed(result), length)
     }
     const outcome = yield* Effect.flatMap(JobRunner.JobRunner, ({ run }) =>
       run({
@@ -139,6 +145,30 @@ describe("a run", () => {
     Effect.gen(function*() {
       const { outcome } = yield* runWith({}, { ends: { backup: { exitCode: 75, stderr: "held by purge" } } })
       assert.deepStrictEqual(outcome, { _tag: "Busy", holder: "held by purge (exit code 75)" })
+    }))
+
+  it.effect("gives a purge a day, and expire and status as long as a backup may stand still", () =>
+    Effect.gen(function*() {
+      const troubles = (step: JobRunner.Step, length: Duration.DurationInput, settings: Settings = {}) =>
+        Effect.gen(function*() {
+          const run = yield* Effect.fork(runWith(settings, { takes: { [step]: length }, purge: true }))
+          yield* TestClock.adjust("30 hours")
+          const { calls, outcome } = yield* Fiber.join(run)
+          // whatever came of it, nothing behind it is left out
+          assert.strictEqual(calls.includes("done web01"), step !== "status" || length === "29 minutes")
+          return outcome._tag === "Done" ? outcome.troubles : outcome._tag
+        })
+      const late = (step: JobRunner.Step) => [{ step, sentence: "it did not end in time" }]
+      assert.deepStrictEqual(yield* troubles("purge", "2 hours"), [])
+      assert.deepStrictEqual(yield* troubles("purge", "23 hours"), [])
+      assert.deepStrictEqual(yield* troubles("purge", "25 hours"), late("purge"))
+      const minutes = { stallTimeout: Duration.minutes(1) }
+      assert.deepStrictEqual(yield* troubles("purge", "47 minutes", minutes), [])
+      assert.deepStrictEqual(yield* troubles("purge", "49 minutes", minutes), late("purge"))
+      for (const step of ["expire", "status"] as const) {
+        assert.deepStrictEqual(yield* troubles(step, "29 minutes"), [])
+        assert.deepStrictEqual(yield* troubles(step, "31 minutes"), late(step))
+      }
     }))
 
   for (const step of ["expire", "purge", "status", "callback"] as const) {

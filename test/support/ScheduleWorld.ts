@@ -34,7 +34,7 @@ export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
 /** How backups of a job go while this lasts. */
-export type Weather = "fine" | "fails" | "hangs" | "busy" | "lies" | "slow"
+export type Weather = "fine" | "fails" | "hangs" | "busy" | "lies" | "slow" | "purge-fails"
 
 /** What a backup did, on a clock that nobody sets. */
 export interface Attempt {
@@ -53,6 +53,8 @@ interface Repository {
 export interface World {
   readonly simulation: Simulation.Simulation
   readonly attempts: Array<Attempt>
+  /** Which commands ran for which job, in order: `web01 backup`. */
+  readonly commands: Array<string>
   /** Violations found while running. */
   readonly violations: Array<string>
   readonly weather: Map<string, Weather>
@@ -66,7 +68,8 @@ export interface World {
   readonly terminate: () => number
   readonly isUp: () => boolean
   readonly configure: (config: Pick<DaemonConfig, "jobs" | "workerLimit">) => void
-  readonly request: (job: string) => void
+  /** Asks for a run; gives the answer, or nothing while the daemon is down. */
+  readonly request: (job: string) => Scheduler.Requested | undefined
   readonly pass: (millis: number) => void
   readonly jump: (millis: number) => void
   readonly statuses: () => ReadonlyArray<JobStatus>
@@ -103,6 +106,7 @@ export const make = (options: { readonly seed: number; readonly lookEvery: Durat
   const next = randomNumbers(options.seed)
   const repositories = new Map<string, Repository>()
   const attempts: Array<Attempt> = []
+  const commands: Array<string> = []
   const violations: Array<string> = []
   const weather = new Map<string, Weather>()
   const minutes = new Map<string, number>()
@@ -222,9 +226,13 @@ export const make = (options: { readonly seed: number; readonly lookEvery: Durat
     })
 
   const program: Process.Program = (args, _stdin, { report }) => {
-    const [, directory = "", , , command, tags = ""] = args
+    const [, directory = "", , , command = "", tags = ""] = args
+    commands.push(`${nameOf(directory)} ${command}`)
     if (command === "backup") return backup(directory, tags.split(","), report)
     if (command === "expire") return expire(directory)
+    if (command === "purge" && weather.get(nameOf(directory)) === "purge-fails") {
+      return { exitCode: 1, stderr: "backy: a map cannot be read" }
+    }
     return {}
   }
 
@@ -270,6 +278,7 @@ export const make = (options: { readonly seed: number; readonly lookEvery: Durat
       return simulation
     },
     attempts,
+    commands,
     violations,
     weather,
     minutes,
@@ -317,9 +326,11 @@ export const make = (options: { readonly seed: number; readonly lookEvery: Durat
       simulation.pass(0)
     },
     request: (job) => {
-      if (scheduler === undefined) return
-      simulation.run(scheduler.request(job))
+      if (scheduler === undefined) return undefined
+      const exit = simulation.run(scheduler.request(job))
       simulation.pass(0)
+      if (exit._tag === "Failure") throw new Error("the scheduler cannot be asked")
+      return exit.value
     },
     pass: (millis) => simulation.pass(millis),
     jump: (millis) => {
