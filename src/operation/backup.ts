@@ -12,7 +12,7 @@ import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { now } from "../repository/now.ts"
 import { Repository } from "../repository/Repository.ts"
-import { type Snapshot, Source } from "../source/Source.ts"
+import { Source } from "../source/Source.ts"
 import { findBase, findDifference } from "./base.ts"
 import { chunk, type ChunkReport } from "./chunk.ts"
 import { chunkChanges } from "./chunkChanges.ts"
@@ -24,7 +24,7 @@ import { distrustLine } from "./distrustLine.ts"
 import { heal, retrust } from "./heal.ts"
 import { withoutIncomplete } from "./leftovers.ts"
 import { refuse, reportHealed } from "./mismatch.ts"
-import { snapshot } from "./snapshot.ts"
+import { snapshot, type Taken } from "./snapshot.ts"
 import { requireKnownTags } from "./tags.ts"
 
 /** The new revision and what it took. Sizes in bytes. */
@@ -174,7 +174,7 @@ const replaced = (
 /** What a snapshot has, in chunks, with its map published; the base on which it was built; which chunks were made anew. */
 const asChunks = Effect.fnUntraced(function*(
   id: RevisionId,
-  taken: Snapshot,
+  taken: Taken,
   complete: ReadonlyArray<Revision.Revision>,
   force: boolean
 ) {
@@ -186,7 +186,7 @@ const asChunks = Effect.fnUntraced(function*(
 
 const store = Effect.fnUntraced(function*(
   run: RevisionId,
-  taken: Snapshot,
+  taken: Taken,
   complete: ReadonlyArray<Revision.Revision>,
   force: boolean
 ) {
@@ -202,7 +202,7 @@ const store = Effect.fnUntraced(function*(
 /** A second reading of the source, of whatever kind it offers. */
 const compareWith = (
   run: RevisionId,
-  { content }: Snapshot,
+  { content }: Taken,
   map: Image,
   touched: ReadonlySet<number>,
   rotation: Rotation

@@ -3,7 +3,6 @@ import * as ChunkMap from "../domain/ChunkMap.ts"
 import { counted } from "../domain/counted.ts"
 import * as Extent from "../domain/Extent.ts"
 import { Repository } from "../repository/Repository.ts"
-import type { Readable } from "../source/Source.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
@@ -11,6 +10,7 @@ import { bytesOf, forEachBatch, idsOf } from "./batch.ts"
 import { foldersOf } from "./foldersOf.ts"
 import { missingIndexes } from "./missing.ts"
 import { Progress } from "./Progress.ts"
+import type { OpenReadable } from "./snapshot.ts"
 
 /** What chunking did, in blocks and bytes. `written` counts chunks, bytes before and after compression. */
 export interface ChunkReport {
@@ -32,7 +32,7 @@ export interface ChunkReport {
 export const chunk = Effect.fn("chunk")(function*(options: {
   /** Bytes of the image. */
   readonly size: number
-  readonly content: Readable
+  readonly content: OpenReadable
   /** Map of a complete, trusted revision, whose chunks are durable; none: every block is looked up by its hash. */
   readonly base: ChunkMap.ChunkMap | undefined
   /** Names this run to the block loops. */
@@ -68,7 +68,7 @@ export const chunk = Effect.fn("chunk")(function*(options: {
       blocks.store({
         ...batch,
         repository: directory,
-        source: content.path,
+        source: content.file,
         run: options.run,
         base: idsOf(reliable, batch.indexes)
       }).pipe(

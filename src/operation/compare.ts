@@ -4,12 +4,12 @@ import * as Extent from "../domain/Extent.ts"
 import type { Verification } from "../domain/Revision.ts"
 import type { Image } from "../repository/Image.ts"
 import { Repository } from "../repository/Repository.ts"
-import type { Readable } from "../source/Source.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
 import { bytesOf, forEachBatch, heldBy } from "./batch.ts"
 import { Progress } from "./Progress.ts"
+import type { OpenReadable } from "./snapshot.ts"
 
 /** For how many differing or damaged blocks of one run the contents are kept. */
 export const MAX_EVIDENCE = 16
@@ -27,7 +27,7 @@ export interface CompareReport {
  * decoded, holes must still read as zeros. Damaged chunks are written anew where the source still has their content.
  * Fails with `SourceChanged` when the source was touched meanwhile.
  */
-export const compare = Effect.fn("compare")(function*(content: Readable, map: Image) {
+export const compare = Effect.fn("compare")(function*(content: OpenReadable, map: Image) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
   const store = yield* ChunkStore
@@ -48,7 +48,7 @@ export const compare = Effect.fn("compare")(function*(content: Readable, map: Im
     blocks.compare({
       ...heldBy(map, batch),
       repository: directory,
-      source: content.path,
+      source: content.file,
       evidence: Math.max(0, evidence)
     }).pipe(
       Effect.map((compared) => {

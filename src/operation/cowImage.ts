@@ -14,12 +14,12 @@ import { Reflink } from "../platform/Reflink.ts"
 import { temporaryName, uniqueFrom } from "../platform/temporaryName.ts"
 import type { Image } from "../repository/Image.ts"
 import { Repository } from "../repository/Repository.ts"
-import type { Readable } from "../source/Source.ts"
 import { Blocks } from "../store/Blocks.ts"
 import * as StoredId from "../store/storedId.ts"
 import { bytesOf, forEachBatch, idsOf } from "./batch.ts"
 import type { ChunkReport } from "./chunk.ts"
 import { Progress } from "./Progress.ts"
+import type { OpenReadable } from "./snapshot.ts"
 
 /** The newest trusted image: the new one begins as a copy of it. */
 const findBase = Effect.fnUntraced(function*(complete: ReadonlyArray<Revision>) {
@@ -59,7 +59,7 @@ function* indexesOf(base: ChunkMap.ChunkMap, extents: ReadonlyArray<Extent.Exten
  */
 export const cowImage = Effect.fn("cowImage")(function*(options: {
   readonly id: RevisionId
-  readonly content: Readable
+  readonly content: OpenReadable
   /** Bytes of the image. */
   readonly size: number
   readonly complete: ReadonlyArray<Revision>
@@ -102,8 +102,8 @@ export const cowImage = Effect.fn("cowImage")(function*(options: {
           blocks.fill({
             ...batch,
             repository: directory,
-            source: content.path,
-            target: path,
+            source: content.file,
+            target: { path, descriptor: file.descriptor },
             base: idsOf(before, batch.indexes)
           }).pipe(
             Effect.map((filled) => {

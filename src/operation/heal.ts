@@ -9,12 +9,13 @@ import type { History } from "../repository/History.ts"
 import type { Image } from "../repository/Image.ts"
 import { now } from "../repository/now.ts"
 import { Repository } from "../repository/Repository.ts"
-import type { Samples, Snapshot } from "../source/Source.ts"
+import type { Samples } from "../source/Source.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
 import * as Hash from "../store/hash.ts"
 import * as StoredId from "../store/storedId.ts"
 import { forEachBatch, heldBy, idsOf } from "./batch.ts"
+import type { Taken } from "./snapshot.ts"
 
 /** A damaged revision and where in its image the bad chunks lie. */
 interface Patient {
@@ -46,7 +47,7 @@ const patients = Effect.fnUntraced(function*(history: History) {
  * Stores the damaged and missing chunks of distrusted revisions again, as far as the source still has their content at
  * the same place. Changes no revision: `retrust` does, when all is whole.
  */
-export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snapshot) {
+export const heal = Effect.fn("heal")(function*(history: History, snapshot: Taken) {
   const { directory } = yield* Repository
   const blocks = yield* Blocks
   const { content } = snapshot
@@ -97,7 +98,7 @@ export const heal = Effect.fn("heal")(function*(history: History, snapshot: Snap
         blocks.heal({
           ...batch,
           repository: directory,
-          source: content.path,
+          source: content.file,
           ids: idsOf(map, batch.indexes)
         }),
         (result) => {

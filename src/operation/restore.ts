@@ -139,7 +139,7 @@ const write = Effect.fnUntraced(function*(
       const restored = yield* blocks.restore({
         ...heldBy(map, batch),
         repository: directory,
-        target: target.path,
+        target: target.file,
         zeros: target.zeros
       })
       written += restored.written

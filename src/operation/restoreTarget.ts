@@ -7,6 +7,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { basename, dirname, join } from "node:path"
 import * as BlockFile from "../platform/BlockFile.ts"
+import { kindWords, type Opened } from "../platform/Disk.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
 import { fromPlatform } from "../platform/IoError.ts"
@@ -24,8 +25,7 @@ export class TargetRefused extends Data.TaggedError("TargetRefused")<{
 
 /** A target that is open for writing. */
 export interface TargetFile {
-  /** Where to write; not yet the final name of a new file. */
-  readonly path: string
+  readonly file: Opened
   /** Whether zeros must be written, or are there already. */
   readonly zeros: "skip" | "write"
 }
@@ -49,7 +49,7 @@ const find = Effect.fnUntraced(function*(path: string, size: number, force: bool
     }
     return "device" satisfies Place
   }
-  if (stat.kind !== "file") return yield* refuse(`it is a ${stat.kind}, not a file or block device`)
+  if (stat.kind !== "file") return yield* refuse(`it is ${kindWords[stat.kind]}, not a file or block device`)
   if (stat.size === 0) return "empty" satisfies Place
   return force ? "file" satisfies Place : yield* refuse("the file is there and not empty (-f overwrites it)")
 })
@@ -91,7 +91,10 @@ export const openTarget = Effect.fn("openTarget")(function*<A, E, R>(
         yield* file.truncate(0)
         yield* file.truncate(size)
       }
-      const result = yield* use({ path: real, zeros: place === "device" ? "write" : "skip" })
+      const result = yield* use({
+        file: { path: real, descriptor: file.descriptor },
+        zeros: place === "device" ? "write" : "skip"
+      })
       yield* file.sync
       return result
     }))
@@ -111,7 +114,7 @@ const newFile = Effect.fnUntraced(function*<A, E, R>(
     (file) =>
       Effect.gen(function*() {
         yield* file.truncate(size)
-        const result = yield* use({ path: partial, zeros: "skip" })
+        const result = yield* use({ file: { path: partial, descriptor: file.descriptor }, zeros: "skip" })
         yield* file.sync
         yield* Files.rename(partial, path)
         // another restore to the same path may have put its unfinished file in the place of ours

@@ -1,19 +1,46 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { type SnapshotRequest, Source, SourceNotReady } from "../source/Source.ts"
+import { BlockFile } from "../platform/BlockFile.ts"
+import type { Opened } from "../platform/Disk.ts"
+import * as Source from "../source/Source.ts"
+
+/** Content at a path that is held open until the snapshot is let go. */
+export interface OpenReadable extends Source.Readable {
+  readonly file: Opened
+}
+
+/** A snapshot whose content, if it can be read at any offset, is held open. */
+export interface Taken extends Source.Snapshot {
+  readonly content: OpenReadable | Source.Changes
+}
+
+const held = Effect.fnUntraced(function*(content: Source.Readable) {
+  const files = yield* BlockFile
+  const { descriptor, path } = content.file ?? (yield* files.open(content.path, { access: "read", follow: true }))
+  // a worker thread is sent this much of it and no more
+  return { ...content, file: { descriptor, path } }
+})
 
 /**
  * Takes a snapshot of the source for a revision; it is let go with the scope. Fails with `SourceNotReady` before
  * anything is made.
  */
-export const snapshot = Effect.fn("snapshot")(function*(request: SnapshotRequest) {
-  const source = yield* Source
+export const snapshot = Effect.fn("snapshot")(function*(request: Source.SnapshotRequest) {
+  const source = yield* Source.Source
   yield* source.check
   const taken = yield* source.snapshot(request)
-  // types do not bind a plug-in
-  if (taken.content._tag === "Changes" && !Predicate.isRecord(taken.content.second)) {
-    const reason = "its source type does not say how what was stored can be compared with the source"
-    return yield* new SourceNotReady({ source: source.name, reason })
+  const { content } = taken
+  if (content._tag === "Readable") {
+    const file = yield* Effect.mapError(
+      held(content),
+      (error) => new Source.SourceNotReady({ source: source.name, reason: error.message })
+    )
+    return { ...taken, content: file } satisfies Taken
   }
-  return taken
+  // types do not bind a plug-in
+  if (!Predicate.isRecord(content.second)) {
+    const reason = "its source type does not say how what was stored can be compared with the source"
+    return yield* new Source.SourceNotReady({ source: source.name, reason })
+  }
+  return { ...taken, content } satisfies Taken
 })

@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Extent } from "../domain/Extent.ts"
-import type { Descriptor, Disk, FileStat, OpenOptions } from "./Disk.ts"
+import type { Descriptor, Disk, FileStat, Opened, OpenOptions } from "./Disk.ts"
 import { errnoError } from "./errno.ts"
 import { fromUnknown, IoError } from "./IoError.ts"
 
@@ -17,8 +17,7 @@ import { fromUnknown, IoError } from "./IoError.ts"
  * never leaves one behind that touches a buffer or a descriptor already given to someone else. After `close` every
  * method fails with EBADF.
  */
-export interface OpenFile {
-  readonly path: string
+export interface OpenFile extends Opened {
   /** Fills `buffer` from `position` on; returns how many bytes came: fewer than its length only at the end. */
   readonly readAt: (buffer: Uint8Array, position: number) => Effect.Effect<number, IoError>
   /** Writes all of `bytes` at `position`. After a failure some of them may have been written. */
@@ -89,6 +88,7 @@ const makeFile = (driver: Driver, descriptor: Descriptor, path: string): OpenFil
     )
   return {
     path,
+    descriptor,
     readAt: Effect.fnUntraced(function*(buffer, position) {
       let done = 0
       while (done < buffer.length) {

@@ -9,7 +9,18 @@
  */
 
 /** What a directory entry or an open file is. */
-export type FileKind = "file" | "directory" | "symlink" | "block-device" | "other"
+export type FileKind = "file" | "directory" | "symlink" | "block-device" | "character-device" | "pipe" | "socket"
+
+/** What a kind is called in a sentence. */
+export const kindWords: Readonly<Record<FileKind, string>> = {
+  file: "a file",
+  directory: "a directory",
+  symlink: "a symbolic link",
+  "block-device": "a block device",
+  "character-device": "a character device",
+  pipe: "a pipe",
+  socket: "a socket"
+}
 
 /** What `stat` tells; sizes in bytes, times in nanoseconds since 1970. `size` of a block device is its capacity. */
 export interface FileStat {
@@ -19,12 +30,20 @@ export interface FileStat {
   readonly ctimeNs: bigint
   readonly dev: number
   readonly ino: number
+  /** Of a block device which one it is, `MAJOR:MINOR`: any number of names and inodes lead to one device. */
+  readonly device?: string
   /** Permission bits only, e.g. `0o440`. */
   readonly mode: number
   readonly nlink: number
   /** Bytes allocated on the medium; less than `size` for a sparse file. */
   readonly allocated: number
 }
+
+/** Do both tell of one file or device, whatever names led there? */
+export const isSame = (one: FileStat, other: FileStat): boolean =>
+  one.device !== undefined || other.device !== undefined
+    ? one.device === other.device
+    : one.dev === other.dev && one.ino === other.ino
 
 /** How to open a file. Symbolic links in the last component are refused (ELOOP) unless `follow`. */
 export interface OpenOptions {
@@ -35,10 +54,23 @@ export interface OpenOptions {
   readonly mode?: number
   readonly truncate?: boolean
   readonly follow?: boolean
+  /**
+   * Claims a block device for as long as it is open: EBUSY when it is mounted, used by another device, or claimed by
+   * somebody else. Of no effect on other kinds.
+   */
+  readonly exclusive?: boolean
 }
 
 /** An open file: a number that only the `Disk` which gave it understands. */
 export type Descriptor = number
+
+/** A file that is held open: whoever works on it, in whatever thread, works on this one and no other. */
+export interface Opened {
+  /** For messages: by now another file may be there. */
+  readonly path: string
+  /** Good until who opened it closes it. */
+  readonly descriptor: Descriptor
+}
 
 export interface Disk {
   readonly open: (path: string, options: OpenOptions) => Descriptor
@@ -68,6 +100,8 @@ export interface Disk {
   /** Advises the kernel to forget cached pages of a range; length 0 means to the end. Never fails. */
   readonly dropCache: (descriptor: Descriptor, offset: number, length: number) => void
   readonly rename: (from: string, to: string) => void
+  /** Gives a file a second name, which must not exist. Links are not followed. */
+  readonly link: (from: string, to: string) => void
   readonly unlink: (path: string) => void
   /** Mode is not narrowed by the umask. */
   readonly makeDirectory: (path: string, mode: number) => void

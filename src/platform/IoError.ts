@@ -55,6 +55,7 @@ const operations: Record<string, string> = {
   chmod: "change the mode of",
   chown: "change the owner of",
   copyFile: "copy",
+  link: "make a second name of",
   makeDirectory: "create directory",
   makeTempDirectory: "create a temporary directory in",
   makeTempDirectoryScoped: "create a temporary directory in",

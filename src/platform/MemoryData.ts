@@ -23,6 +23,7 @@ export const statOf = (ino: Ino, inode: Inode): FileStat => ({
   ctimeNs: inode.ctimeNs,
   dev: 1,
   ino,
+  ...(inode.kind === "block-device" ? { device: `1:${ino}` } : {}),
   mode: inode.mode,
   nlink: inode.kind === "file" || inode.kind === "block-device" ? inode.nlink : 1,
   allocated: inode.kind === "file" || inode.kind === "block-device" ? inode.content.pages * Content.PAGE : 0
@@ -67,14 +68,19 @@ export const makeData = (machine: Machine): DataCalls => {
     if (inode.kind === "symlink") throw fail("ELOOP")
     if (options.access !== "read") {
       if (inode.kind === "directory") throw fail("EISDIR")
-      if (inode.kind === "other" && options.access === "write") throw fail("ENXIO")
+      if (inode.kind === "pipe" && options.access === "write") throw fail("ENXIO")
       if (inode.kind === "file") writable("open", path)
+    }
+    if (inode.kind === "socket") throw fail("ENXIO")
+    const exclusive = inode.kind === "block-device" && options.exclusive === true
+    if (exclusive && Array.from(descriptors.values()).some((other) => other.exclusive && other.ino === ino)) {
+      throw fail("EBUSY")
     }
     if (options.truncate === true && inode.kind === "file" && inode.content.size > 0) {
       change(state, ino, inode, { kind: "truncate", size: 0 }, now())
     }
     const seen = inode.kind === "file" || inode.kind === "block-device" ? inode.failures.count : 0
-    descriptors.set(nextDescriptor, { ino, path, access: options.access, seen })
+    descriptors.set(nextDescriptor, { ino, path, access: options.access, exclusive, seen })
     return nextDescriptor++
   }
 
@@ -131,8 +137,9 @@ export const makeData = (machine: Machine): DataCalls => {
     const handle = handleOf("fsync", descriptor)
     const failures = (): DataInode["failures"] => {
       const inode = inodeOf(state, handle.ino)
-      if (inode.kind === "other") throw errnoError("EINVAL", "fsync", handle.path)
-      return inode.kind === "file" || inode.kind === "block-device" ? inode.failures : { count: 0, code: "EIO" }
+      if (inode.kind === "file" || inode.kind === "block-device") return inode.failures
+      if (inode.kind === "directory") return { count: 0, code: "EIO" }
+      throw errnoError("EINVAL", "fsync", handle.path)
     }
     try {
       step(name, handle.path)

@@ -42,7 +42,7 @@ export const describe = (state: State): ReadonlyArray<string> => {
     } else if (inode.kind === "symlink") {
       lines.push(`${head} ${inode.target}`)
     } else {
-      lines.push(inode.kind === "other" ? head : `${head} ${inode.content.size} ${hashOf(inode.content)}`)
+      lines.push("content" in inode ? `${head} ${inode.content.size} ${hashOf(inode.content)}` : head)
     }
   }
   visit(ROOT, "")

@@ -4,7 +4,7 @@
  * Everything that was not synced is volatile: `crash` gives one of the states that a power loss may leave. It is
  * synchronous and deterministic, and copying it costs little, so a test can look at every state after every call.
  *
- * Permissions are kept, not enforced, and there are no hard links. How data and names become durable is told in
+ * Permissions are kept, not enforced; only files and devices have hard links. How data and names become durable is told in
  * MemoryDurability.ts; what a power loss may do to the rest in MemoryCrash.ts.
  */
 import * as Chunk from "effect/Chunk"

@@ -9,6 +9,8 @@ export interface Handle {
   readonly ino: Ino
   readonly path: string
   readonly access: "read" | "write" | "read-write"
+  /** It claims a block device. */
+  readonly exclusive: boolean
   /** How many failed write-backs of the inode this descriptor knows of. */
   seen: number
 }

@@ -12,7 +12,7 @@ import { collect, type Ino, type Inode, inodeOf, ROOT, type State } from "./Memo
 
 type NameCalls = Pick<
   Disk,
-  "chmod" | "list" | "lstat" | "makeDirectory" | "readLink" | "removeDirectory" | "rename" | "unlink"
+  "chmod" | "link" | "list" | "lstat" | "makeDirectory" | "readLink" | "removeDirectory" | "rename" | "unlink"
 >
 
 /** After this many removed names, forget the inodes that nothing leads to. */
@@ -83,8 +83,26 @@ export const makeNames = (machine: Machine): NameCalls => {
     if (target.ino !== undefined) release(target.ino, time)
   }
 
+  const link = (from: string, to: string): void => {
+    step("link", from)
+    const fail = (code: string) => Object.assign(errnoError(code, "link", from), { dest: to })
+    const source = lookUp(state, "link", from, "keep")
+    const target = lookUp(state, "link", to, "keep")
+    if (source.ino === undefined) throw fail("ENOENT")
+    const inode = inodeOf(state, source.ino)
+    if (target.ino !== undefined) throw fail("EEXIST")
+    writable("link", from)
+    if (inode.kind !== "file" && inode.kind !== "block-device") throw fail("EPERM")
+    if (source.slash || target.slash) throw fail("ENOTDIR")
+    const time = now()
+    state.inodes.set(source.ino, { ...inode, nlink: inode.nlink + 1, ctimeNs: time })
+    const parts = [{ directory: target.directory, name: target.name, to: source.ino }]
+    changeNames(state, { label: `link ${from} ${to}`, parts, moves: undefined }, time)
+  }
+
   return {
     rename,
+    link,
     lstat: (path) => {
       step("lstat", path)
       return statOf(...existing(state, "lstat", path, "slash"))

@@ -5,7 +5,7 @@ import * as Chunk from "effect/Chunk"
 import { errnoError } from "./errno.ts"
 import * as Content from "./MemoryContent.ts"
 import { lookUp } from "./MemoryPath.ts"
-import { type DirectoryInode, type Ino, type Inode, inodeOf, type State } from "./MemoryState.ts"
+import { type DirectoryInode, type Ino, type Inode, inodeOf, type OtherInode, type State } from "./MemoryState.ts"
 
 export interface Planter {
   /** A file; replaces what is there. Missing directories above it are made. */
@@ -16,8 +16,8 @@ export interface Planter {
   readonly plantLink: (target: string, path: string) => void
   /** A block device of `size` zero bytes. */
   readonly plantDevice: (path: string, size: number) => void
-  /** A thing that is neither file nor directory, such as a pipe. */
-  readonly plantOther: (path: string) => void
+  /** A thing that can be looked at, and no more: a pipe unless told. */
+  readonly plantOther: (path: string, kind?: OtherInode["kind"]) => void
 }
 
 /** Plants into `state`. */
@@ -73,6 +73,6 @@ export const makePlanter = (state: State, now: () => bigint): Planter => {
       plantData("file", path, Content.write(Content.empty, bytes.slice(), 0), mode),
     plantLink: (target, path) => plant(path, { kind: "symlink", ...times(), mode: 0o777, target }),
     plantDevice: (path, size) => plantData("block-device", path, Content.truncate(Content.empty, size), 0o660),
-    plantOther: (path) => plant(path, { kind: "other", ...times(), mode: 0o644 })
+    plantOther: (path, kind = "pipe") => plant(path, { kind, ...times(), mode: 0o644 })
   }
 }

@@ -52,9 +52,9 @@ export interface LinkInode extends Attributes {
   readonly target: string
 }
 
-/** A pipe, a socket, a character device. */
+/** What can be looked at, and no more. */
 export interface OtherInode extends Attributes {
-  readonly kind: "other"
+  readonly kind: "character-device" | "pipe" | "socket"
 }
 
 export type Inode = DataInode | DirectoryInode | LinkInode | OtherInode

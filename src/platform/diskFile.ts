@@ -33,7 +33,9 @@ const types: Record<FileKind, readonly [FileSystem.File.Type, number]> = {
   directory: ["Directory", 0o040000],
   symlink: ["SymbolicLink", 0o120000],
   "block-device": ["BlockDevice", 0o060000],
-  other: ["Unknown", 0]
+  "character-device": ["CharacterDevice", 0o020000],
+  pipe: ["FIFO", 0o010000],
+  socket: ["Socket", 0o140000]
 }
 
 /** What the FileSystem tells of a file. */

@@ -182,7 +182,7 @@ const make = (disk: Disk): FileSystem.FileSystem => {
         from,
         () => writeWhole(disk, to, readWhole(disk, from), { mode: disk.lstat(canonical(disk, from)).mode })
       ),
-    link: (from) => Effect.fail(unsupported("link", from)),
+    link: (from, to) => attempt("link", from, () => disk.link(from, to)),
     makeDirectory: (path, options) =>
       attempt("makeDirectory", path, () => {
         const mode = options?.mode ?? 0o755

@@ -121,6 +121,7 @@ export const make = (calls: () => Kernel): Disk => ({
   punch: (descriptor, offset, length) => punch(calls(), descriptor, offset, length),
   dropCache: (descriptor, offset, length) => calls().dropCache(descriptor, offset, length),
   rename: (from, to) => FS.renameSync(from, to),
+  link: (from, to) => FS.linkSync(from, to),
   unlink: (path) => FS.unlinkSync(path),
   makeDirectory,
   removeDirectory: (path) => FS.rmdirSync(path),

@@ -11,7 +11,11 @@ const kindOf = (stats: FS.BigIntStats): FileKind =>
     ? "symlink"
     : stats.isBlockDevice()
     ? "block-device"
-    : "other"
+    : stats.isCharacterDevice()
+    ? "character-device"
+    : stats.isFIFO()
+    ? "pipe"
+    : "socket"
 
 /** `MAJOR:MINOR` of a device number as Linux encodes it. */
 const deviceName = (rdev: bigint): string => {
@@ -44,6 +48,7 @@ export const toFileStat = (stats: FS.BigIntStats, descriptor?: number): FileStat
     ctimeNs: stats.ctimeNs,
     dev: Number(stats.dev),
     ino: Number(stats.ino),
+    ...(kind === "block-device" ? { device: deviceName(stats.rdev) } : {}),
     mode: Number(stats.mode & 0o7777n),
     nlink: Number(stats.nlink),
     allocated: Number(stats.blocks) * 512

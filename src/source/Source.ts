@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Extent } from "../domain/Extent.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
+import type { Opened } from "../platform/Disk.ts"
 
 /** The image cannot be backed up now: it is missing, unreadable, or of a kind that is not supported. */
 export class SourceNotReady extends Data.TaggedError("SourceNotReady")<{
@@ -101,6 +102,11 @@ export interface SnapshotRequest {
 export interface Readable {
   readonly _tag: "Readable"
   readonly path: string
+  /**
+   * The file at the path, as the source holds it open until the snapshot is let go. Without it the backup opens the path
+   * once and keeps it open: whatever takes its place meanwhile is not read.
+   */
+  readonly file?: Opened
   /**
    * Where the image may hold data, ascending; all else reads as zeros. Asked for before each of the two readings, since
    * a hole of the first may be data in the second.

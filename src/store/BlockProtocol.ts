@@ -1,7 +1,10 @@
 /**
  * What crosses the border to a worker thread: requests about a few blocks of an image, and their answers. Plain data
- * (structured clone); ids travel packed, 32 bytes each, all zero for a hole, in the order of `indexes`.
+ * (structured clone); ids travel packed, 32 bytes each, all zero for a hole, in the order of `indexes`. Sources and
+ * targets travel as open files, for another file may have taken their path by now: threads of one process share their
+ * descriptors, and who sent the request keeps them open until it is answered.
  */
+import type { Opened } from "../platform/Disk.ts"
 
 /** Where the image's blocks and the repository's chunks are found. */
 export interface Blocks {
@@ -25,7 +28,7 @@ export interface Held extends Blocks {
 /** Reads blocks of `source` and stores what neither the base nor the repository has. */
 export interface Store extends Blocks {
   readonly op: "store"
-  readonly source: string
+  readonly source: Opened
   /** Names one backup run: what was found good in a run is not read again within it. */
   readonly run: string
   /** The base's ids where the base may be relied upon, zeros elsewhere. */
@@ -50,7 +53,7 @@ export interface Stored {
 /** Reads blocks of `source` again and compares them with what is stored under `ids`. */
 export interface Compare extends Held {
   readonly op: "compare"
-  readonly source: string
+  readonly source: Opened
   /** For how many differing blocks both contents are wanted as evidence, and for how many healed chunks the bad one. */
   readonly evidence: number
 }
@@ -86,7 +89,7 @@ export interface Healed {
 /** Stores the chunks `ids` anew from the same blocks of `source`, where the source still has that very content. */
 export interface Heal extends Blocks {
   readonly op: "heal"
-  readonly source: string
+  readonly source: Opened
   readonly ids: Uint8Array
 }
 
@@ -117,7 +120,7 @@ export interface BadChunk {
 /** Writes the checked content of chunks to the same places of `target`. */
 export interface Restore extends Held {
   readonly op: "restore"
-  readonly target: string
+  readonly target: Opened
   /** What to do for holes, and for blocks that are lost: nothing (a new file), or write zeros (a device). */
   readonly zeros: "skip" | "write"
 }
@@ -174,8 +177,8 @@ export interface Confirmed {
 /** Brings the blocks of `target`, which begins as a copy of the base's image, to what `source` has. */
 export interface Fill extends Blocks {
   readonly op: "fill"
-  readonly source: string
-  readonly target: string
+  readonly source: Opened
+  readonly target: Opened
   /** What `target` holds now, as packed ids; an unknown one is read and compared, zeros are a hole. */
   readonly base: Uint8Array
 }

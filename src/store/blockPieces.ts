@@ -3,7 +3,7 @@
  * kernel copies into such a buffer several times as fast as into one of a block's length, and what is done with the
  * piece finds it there.
  */
-import type { Descriptor } from "../platform/Disk.ts"
+import type { Descriptor, Opened } from "../platform/Disk.ts"
 import { blockLength, isZero } from "./blockBytes.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { type Bench, SourceEnded } from "./blockSource.ts"
@@ -12,12 +12,12 @@ import * as ChunkFile from "./chunkFile.ts"
 /** Bytes of a piece: half of a usual second-level cache. */
 export const PIECE = 256 * 1024
 
-type Request = Protocol.Blocks & { readonly source: string }
+type Request = Protocol.Blocks & { readonly source: Opened }
 
 /** Reads a part of the source. Throws `SourceEnded`. */
 const readPart = ({ tools }: Bench, request: Request, source: Descriptor, buffer: Buffer, position: number): Buffer => {
   const count = ChunkFile.readFully(tools.disk, source, buffer, position)
-  if (count < buffer.byteLength) throw new SourceEnded(request.source, position + count)
+  if (count < buffer.byteLength) throw new SourceEnded(request.source.path, position + count)
   return buffer
 }
 

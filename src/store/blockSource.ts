@@ -1,5 +1,5 @@
 /** Reading blocks of a source, and the buffers that a thread uses again and again. */
-import type { Descriptor, Disk } from "../platform/Disk.ts"
+import type { Descriptor, Opened } from "../platform/Disk.ts"
 import { blockLength } from "./blockBytes.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import * as ChunkFile from "./chunkFile.ts"
@@ -21,21 +21,26 @@ export interface Bench {
   readonly buffers: Buffers
 }
 
-/** Runs `use` on the opened source and closes it. */
-export const withSource = <A>(disk: Disk, path: string, use: (source: Descriptor) => A): A =>
-  ChunkFile.withFile(disk, disk.open(path, { access: "read", follow: true }), use)
+/** Runs `use` on a file that somebody else opened, and keeps open. What its calls throw names its path. */
+export const onOpened = <A>({ descriptor, path }: Opened, use: (descriptor: Descriptor) => A): A => {
+  try {
+    return use(descriptor)
+  } catch (cause) {
+    throw cause instanceof Error && "syscall" in cause && !("path" in cause) ? Object.assign(cause, { path }) : cause
+  }
+}
 
 /** A block of the source, in a buffer that the next call uses again. Throws `SourceEnded`. */
 export const readBlock = (
   { buffers, tools }: Bench,
-  request: Protocol.Blocks & { readonly source: string },
+  request: Protocol.Blocks & { readonly source: Opened },
   source: Descriptor,
   index: number
 ): Uint8Array => {
   const position = index * request.chunkSize
   const block = buffers.block(blockLength(request, index))
   const count = ChunkFile.readFully(tools.disk, source, block, position)
-  if (count < block.byteLength) throw new SourceEnded(request.source, position + count)
+  if (count < block.byteLength) throw new SourceEnded(request.source.path, position + count)
   return block
 }
 

@@ -3,7 +3,7 @@ import type { Descriptor } from "../platform/Disk.ts"
 import { blockLength, hexAt, HOLE, isZero } from "./blockBytes.ts"
 import { readDiffering } from "./blockPieces.ts"
 import type * as Protocol from "./BlockProtocol.ts"
-import { type Bench, readBlock, SourceEnded, withSource } from "./blockSource.ts"
+import { type Bench, onOpened, readBlock, SourceEnded } from "./blockSource.ts"
 import * as ChunkFile from "./chunkFile.ts"
 import { toHex } from "./hash.ts"
 import * as ImageFile from "./imageFile.ts"
@@ -102,7 +102,7 @@ export const compare = (bench: Bench, request: Protocol.Compare): Protocol.Compa
     }
   }
 
-  withSource(tools.disk, request.source, (source) => {
+  onOpened(request.source, (source) => {
     request.indexes.forEach((index, at) => compareBlock(source, index, at))
   })
   return { equal, differences, healed, folders: [...folders] }
@@ -113,7 +113,7 @@ export const heal = (bench: Bench, request: Protocol.Heal): Protocol.HealResult 
   const { tools } = bench
   const healed: Array<string> = []
   const folders = new Set<string>()
-  withSource(tools.disk, request.source, (source) => {
+  onOpened(request.source, (source) => {
     request.indexes.forEach((index, at) => {
       const hex = hexAt(request.ids, at)
       if (hex === null) return

@@ -55,40 +55,38 @@ export const write = ({ disk }: Pick<Tools, "disk">, image: string, block: Uint8
 export const fill = (
   { disk, hash }: Pick<Tools, "disk" | "hash">,
   request: Protocol.Fill,
+  target: Descriptor,
   next: (index: number) => Uint8Array,
   isZero: (bytes: Uint8Array) => boolean
 ): Protocol.Stored => {
   const ids = new Uint8Array(request.indexes.length * DIGEST_LENGTH)
   const totals = { holes: 0, unchanged: 0, found: 0, written: 0, writtenBytes: 0, storedBytes: 0 }
-  const target = disk.open(request.target, { access: "read-write" })
   /** The base has no hashes: its bytes are compared. */
-  const hasBytes = (base: Uint8Array, descriptor: Descriptor, block: Uint8Array, position: number): boolean => {
+  const hasBytes = (base: Uint8Array, block: Uint8Array, position: number): boolean => {
     if (!StoredId.isUnknown(toHex(base))) return false
     const present = Buffer.allocUnsafeSlow(block.byteLength)
-    return readFully(disk, descriptor, present, position) === block.byteLength && Buffer.compare(present, block) === 0
+    return readFully(disk, target, present, position) === block.byteLength && Buffer.compare(present, block) === 0
   }
-  withFile(disk, target, (target) => {
-    request.indexes.forEach((index, at) => {
-      const block = next(index)
-      const position = index * request.chunkSize
-      const base = request.base.subarray(at * DIGEST_LENGTH, (at + 1) * DIGEST_LENGTH)
-      const baseIsHole = isZero(base)
-      if (isZero(block)) {
-        totals.holes++
-        if (!baseIsHole && !disk.punch(target, position, block.byteLength)) writeFully(disk, target, block, position)
-        return
-      }
-      const digest = hash(block)
-      ids.set(digest, at * DIGEST_LENGTH)
-      if (Buffer.compare(base, digest) === 0 || (!baseIsHole && hasBytes(base, target, block, position))) {
-        totals.unchanged++
-        return
-      }
-      writeFully(disk, target, block, position)
-      totals.written++
-      totals.writtenBytes += block.byteLength
-      totals.storedBytes += block.byteLength
-    })
+  request.indexes.forEach((index, at) => {
+    const block = next(index)
+    const position = index * request.chunkSize
+    const base = request.base.subarray(at * DIGEST_LENGTH, (at + 1) * DIGEST_LENGTH)
+    const baseIsHole = isZero(base)
+    if (isZero(block)) {
+      totals.holes++
+      if (!baseIsHole && !disk.punch(target, position, block.byteLength)) writeFully(disk, target, block, position)
+      return
+    }
+    const digest = hash(block)
+    ids.set(digest, at * DIGEST_LENGTH)
+    if (Buffer.compare(base, digest) === 0 || (!baseIsHole && hasBytes(base, block, position))) {
+      totals.unchanged++
+      return
+    }
+    writeFully(disk, target, block, position)
+    totals.written++
+    totals.writtenBytes += block.byteLength
+    totals.storedBytes += block.byteLength
   })
 
   return { ids, ...totals, folders: [] }

@@ -1,7 +1,7 @@
 /** What the loops do with stored blocks alone: check, restore, read and compare them with each other. */
 import { blockLength, hexAt, HOLE, isZero } from "./blockBytes.ts"
 import type * as Protocol from "./BlockProtocol.ts"
-import type { Bench } from "./blockSource.ts"
+import { type Bench, onOpened } from "./blockSource.ts"
 import * as ChunkFile from "./chunkFile.ts"
 import * as ImageFile from "./imageFile.ts"
 import * as LegacyFile from "./legacy/legacyFile.ts"
@@ -74,10 +74,9 @@ export const restore = (bench: Bench, request: Protocol.Restore): Protocol.Resto
   const bad: Array<Protocol.BadChunk> = []
   let written = 0
   const { buffers, tools: { disk } } = bench
-  const target = disk.open(request.target, { access: "write", follow: true })
-  ChunkFile.withFile(disk, target, (target) => {
+  onOpened(request.target, (target) => {
     const put = (index: number, content: Uint8Array) => {
-      ChunkFile.writeFully(disk, target, content, index * request.chunkSize, request.target)
+      ChunkFile.writeFully(disk, target, content, index * request.chunkSize, request.target.path)
       written += content.byteLength
     }
     request.indexes.forEach((index, at) => {

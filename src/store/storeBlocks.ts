@@ -2,7 +2,7 @@
 import { hexAt, idAt, isZero } from "./blockBytes.ts"
 import { glance } from "./blockPieces.ts"
 import type * as Protocol from "./BlockProtocol.ts"
-import { type Bench, readBlock, withSource } from "./blockSource.ts"
+import { type Bench, onOpened, readBlock } from "./blockSource.ts"
 import * as ChunkFile from "./chunkFile.ts"
 import { DIGEST_LENGTH, toHex } from "./hash.ts"
 import * as ImageFile from "./imageFile.ts"
@@ -80,8 +80,7 @@ export const makeStore = (bench: Bench) => {
   }
 
   const store = (request: Protocol.Store): Protocol.Stored =>
-    withSource(
-      tools.disk,
+    onOpened(
       request.source,
       (source) =>
         storeAll(request, (index, base) => {
@@ -104,11 +103,14 @@ export const makeStore = (bench: Bench) => {
   }
 
   const fill = (request: Protocol.Fill): Protocol.Stored =>
-    withSource(
-      tools.disk,
-      request.source,
-      (source) => ImageFile.fill(tools, request, (index) => readBlock(bench, request, source, index), isZero)
-    )
+    onOpened(request.target, (target) =>
+      ImageFile.fill(
+        tools,
+        request,
+        target,
+        (index) => onOpened(request.source, (source) => readBlock(bench, request, source, index)),
+        isZero
+      ))
 
   const put = (request: Protocol.Put): Protocol.Stored => {
     enter(request.run)

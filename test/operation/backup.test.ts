@@ -194,6 +194,42 @@ describe("backup of a source that does not hold still", () => {
       ))
   }
 
+  for (const [name, change] of Object.entries(changes)) {
+    it.effect(`fails as well when it ${name} and the times say nothing of it`, () =>
+      inScene((scene) =>
+        Effect.gen(function*() {
+          yield* backupOf(scene, blocks(1, 2, 3, 0))
+          const before = Scenario.published(scene)
+          Scenario.betweenReadings(scene, () => change(scene))
+          assert.strictEqual((yield* Scenario.failureOf(backup()))._tag, "VerificationFailed")
+          assert.deepStrictEqual(Scenario.published(scene), before)
+        }), { clock: () => 1_700_000_000_000_000_000n }))
+  }
+
+  it.effect("succeeds when only its mode changes", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        Scenario.setImage(scene, blocks(1, 2, 3))
+        Scenario.betweenReadings(scene, () => scene.disk.chmod(IMAGE, 0o600))
+        const { revision } = yield* backup()
+        assert.deepStrictEqual(yield* restored(revision.id), blocks(1, 2, 3))
+      })
+    ))
+
+  it.effect("fails when another file of the same bytes takes its place", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        Scenario.setImage(scene, blocks(1, 2, 3))
+        Scenario.betweenReadings(scene, () => {
+          scene.disk.rename(IMAGE, `${IMAGE}.moved`)
+          Scenario.setImage(scene, blocks(1, 2, 3))
+        })
+        const error = yield* Scenario.failureOf(backup())
+        assert.include(error.message, "another file has taken its place")
+        assert.deepStrictEqual(Scenario.published(scene), [])
+      })
+    ))
+
   it.effect("names the differing block in the report and keeps what both sides had", () =>
     inScene((scene) =>
       Effect.gen(function*() {

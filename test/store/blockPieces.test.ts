@@ -26,8 +26,10 @@ const over = <A>(
   // what an earlier block left in them does not matter
   bench.buffers.block(20).fill(7)
   bench.buffers.piece(20).fill(7)
-  const request = { repository: "/", source: "/image", size: 2 * length, chunkSize: length, indexes: [1] }
-  return ChunkFile.withFile(disk, disk.open("/image", { access: "read" }), (source) => use(bench, request, source))
+  return ChunkFile.withFile(disk, disk.open("/image", { access: "read" }), (descriptor) => {
+    const source = { path: "/image", descriptor }
+    return use(bench, { repository: "/", source, size: 2 * length, chunkSize: length, indexes: [1] }, descriptor)
+  })
 }
 
 const isZeros = (bytes: Uint8Array) => bytes.every((byte) => byte === 0)

@@ -1,6 +1,7 @@
 /** What storing promises of the medium, where nothing that comes later would notice. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import type { Disk } from "../../src/platform/Disk.ts"
 import { loseAll } from "../../src/platform/MemoryCrash.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import * as Blocks from "../../src/store/Blocks.ts"
@@ -23,22 +24,26 @@ const begin = () => {
   return memory
 }
 
-const store = Effect.flatMap(Blocks.Blocks, (blocks) =>
-  blocks.store({
-    repository: "/work",
-    source: "/image",
-    run: "run",
-    size: CHUNK,
-    chunkSize: CHUNK,
-    indexes: [0],
-    base: new Uint8Array(32)
-  }))
+/** The source, open for as long as the disk is there. */
+const sourceOn = (disk: Disk) => ({ path: "/image", descriptor: disk.open("/image", { access: "read" }) })
+
+const store = (disk: Disk) =>
+  Effect.flatMap(Blocks.Blocks, (blocks) =>
+    blocks.store({
+      repository: "/work",
+      source: sourceOn(disk),
+      run: "run",
+      size: CHUNK,
+      chunkSize: CHUNK,
+      indexes: [0],
+      base: new Uint8Array(32)
+    }))
 
 describe("storing blocks", () => {
   it.effect("fails when a chunk cannot be synced, though it could still be read", () => {
     const { disk } = FaultyDisk.make(begin().disk, [{ call: "datasync", code: "EIO" }])
     return Effect.gen(function*() {
-      const outcome = yield* Effect.either(store)
+      const outcome = yield* Effect.either(store(disk))
       const message = outcome._tag === "Left" ? outcome.left.message : "it succeeded"
       assert.match(message, /^cannot (data)?sync \/work\/chunks\/.*: .*\(EIO\)$/)
       assert.deepStrictEqual(disk.list(path.slice(0, path.lastIndexOf("/"))), [])
@@ -48,7 +53,7 @@ describe("storing blocks", () => {
   it.effect("fails when a chunk cannot be closed: some file systems write only then", () => {
     const { disk } = FaultyDisk.make(begin().disk, [{ call: "close", path: /\.tmp$/, code: "EIO" }])
     return Effect.gen(function*() {
-      const outcome = yield* Effect.either(store)
+      const outcome = yield* Effect.either(store(disk))
       assert.match(outcome._tag === "Left" ? outcome.left.message : "it succeeded", /close .*: .*\(EIO\)$/)
       assert.deepStrictEqual(disk.list(path.slice(0, path.lastIndexOf("/"))), [])
     }).pipe(Effect.provide(Blocks.layerInline(disk, { hash: portable })))
@@ -58,13 +63,13 @@ describe("storing blocks", () => {
     const memory = begin()
     const { disk } = memory
     return Effect.gen(function*() {
-      yield* store
+      yield* store(disk)
       const frame = memory.bytesAt(path)
       setFile(disk, path, new Uint8Array(3))
       memory.syncAll()
       setFile(disk, path, frame)
       assert.notDeepEqual(memory.crash(loseAll).bytesAt(path), frame)
-      const { found, written } = yield* store.pipe(Effect.provide(Blocks.layerInline(disk, { hash: portable })))
+      const { found, written } = yield* store(disk).pipe(Effect.provide(Blocks.layerInline(disk, { hash: portable })))
       assert.deepStrictEqual([found, written], [1, 0])
       assert.deepStrictEqual(memory.crash(loseAll).bytesAt(path), frame)
     }).pipe(Effect.provide(Blocks.layerInline(disk, { hash: portable })))
@@ -78,7 +83,7 @@ describe("storing blocks", () => {
       const blocks = yield* Blocks.Blocks
       const outcome = yield* Effect.either(blocks.compare({
         repository: "/work",
-        source: "/image",
+        source: sourceOn(disk),
         image: "/work/vm",
         size: CHUNK,
         chunkSize: CHUNK,

@@ -10,6 +10,15 @@ import { nameErrors } from "../../src/store/nameErrors.ts"
 
 const CHUNK = 4096
 
+const open = (path: string, access: "read" | "write") =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => nodeDisk.open(path, { access })),
+      (descriptor) => Effect.sync(() => nodeDisk.close(descriptor))
+    ),
+    (descriptor) => ({ path, descriptor })
+  )
+
 describe("errors of the block loops", () => {
   it.effect("name the file and say in words what was done, though the kernel was given a descriptor", () =>
     Effect.acquireUseRelease(
@@ -21,17 +30,19 @@ describe("errors of the block loops", () => {
           const request = { repository: directory, size: CHUNK, chunkSize: CHUNK, indexes: [0] }
           const ids = new Uint8Array(32)
           // zeros written to a device that is always full
-          const full = yield* Effect.flip(blocks.restore({ ...request, ids, target: "/dev/full", zeros: "write" }))
+          const target = yield* open("/dev/full", "write")
+          const full = yield* Effect.flip(blocks.restore({ ...request, ids, target, zeros: "write" }))
           assert.strictEqual(full.message, "cannot write /dev/full: no space left on device (ENOSPC)")
-          const store = { ...request, source: join(directory, "image"), run: "run", base: ids }
+          const store = { ...request, source: yield* open(join(directory, "image"), "read"), run: "run", base: ids }
           const missing = yield* Effect.flip(blocks.store(store))
           assert.strictEqual(
             missing.message.replace(/[0-9a-f]{2}:/, "xx:"),
             `cannot create directory ${directory}/chunks/xx: no such file or directory (ENOENT)`
           )
-          const source = yield* Effect.flip(blocks.store({ ...store, source: directory }))
+          const folder = yield* open(directory, "read")
+          const source = yield* Effect.flip(blocks.store({ ...store, source: folder }))
           assert.strictEqual(source.message, `cannot read ${directory}: is a directory (EISDIR)`)
-        }).pipe(Effect.provide(Blocks.layerInline(nodeDisk))),
+        }).pipe(Effect.scoped, Effect.provide(Blocks.layerInline(nodeDisk))),
       (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
     ))
 

@@ -119,6 +119,7 @@ export const make = (inner: Disk, faults: ReadonlyArray<Fault>): FaultyDisk => {
       // Never fails.
       dropCache: (descriptor, offset, length) => inner.dropCache(descriptor, offset, length),
       rename: (from, to) => guarded("rename", [from, to], () => inner.rename(from, to)),
+      link: (from, to) => guarded("link", [from, to], () => inner.link(from, to)),
       unlink: (path) => guarded("unlink", [path], () => inner.unlink(path)),
       makeDirectory: (path, mode) => guarded("makeDirectory", [path], () => inner.makeDirectory(path, mode)),
       removeDirectory: (path) => guarded("removeDirectory", [path], () => inner.removeDirectory(path)),

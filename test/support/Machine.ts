@@ -77,6 +77,7 @@ export const make = (): Machine => {
     punch: (descriptor, offset, length) => inserted().punch(descriptor, offset, length),
     dropCache: (descriptor, offset, length) => inserted().dropCache(descriptor, offset, length),
     rename: (from, to) => inserted().rename(from, to),
+    link: (from, to) => inserted().link(from, to),
     unlink: (path) => inserted().unlink(path),
     makeDirectory: (path, mode) => inserted().makeDirectory(path, mode),
     removeDirectory: (path) => inserted().removeDirectory(path),

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
-import type { Disk } from "../../../src/platform/Disk.ts"
+import type { Disk, Opened } from "../../../src/platform/Disk.ts"
 import { Blocks } from "../../../src/store/Blocks.ts"
 import * as ChunkFile from "../../../src/store/chunkFile.ts"
 import { compress } from "../../../src/store/codec.ts"
@@ -34,6 +34,8 @@ const noIds = (count: number): Uint8Array => new Uint8Array(count * 32)
 
 interface World {
   readonly place: Place
+  /** Opens a file until the test ends. */
+  readonly open: (path: string, access: "read" | "write" | "read-write") => Opened
   readonly repository: string
   readonly source: string
   readonly chunkPath: (content: Uint8Array) => string
@@ -52,9 +54,15 @@ export const blocksContract = (
       place.disk.makeDirectory(repository, 0o750)
       place.disk.makeDirectory(`${repository}/chunks`, 0o750)
       write(place.disk, source, image)
+      const descriptors: Array<number> = []
       return Effect.provide(
         test({
           place,
+          open: (path, access) => {
+            const descriptor = place.disk.open(path, { access })
+            descriptors.push(descriptor)
+            return { path, descriptor }
+          },
           repository,
           source,
           chunkPath: (content) => ChunkFile.pathOf(repository, hexOf(content)),
@@ -64,12 +72,12 @@ export const blocksContract = (
             ).sort()
         }),
         place.layer
-      )
+      ).pipe(Effect.ensuring(Effect.sync(() => descriptors.forEach((one) => place.disk.close(one)))))
     })
 
-  const shape = ({ repository, source }: World, size: number, indexes: ReadonlyArray<number>) => ({
+  const shape = ({ open, repository, source }: World, size: number, indexes: ReadonlyArray<number>) => ({
     repository,
-    source,
+    source: open(source, "read"),
     size,
     chunkSize: CHUNK,
     indexes
@@ -137,13 +145,15 @@ export const blocksContract = (
           assert.deepStrictEqual(world.chunks(), [])
         })))
 
-    it.effect("fails with the path and errno when the source is missing", () =>
+    it.effect("fails with the path and errno when the source cannot be read", () =>
       inWorld(image, (world) =>
         Effect.gen(function*() {
-          remove(world.place.disk, world.source)
-          const error = yield* Effect.flip(storeAll(world, image))
+          const source = world.open(world.source, "write")
+          const { store } = yield* Blocks
+          const request = { ...shape(world, image.length, [0]), source, run: "run", base: noIds(1) }
+          const error = yield* Effect.flip(store(request))
           assert.include(error.message, world.source)
-          assert.include(error.message, "ENOENT")
+          assert.include(error.message, "EBADF")
         })))
 
     it.effect("finds a stored image equal to its source", () =>
@@ -277,18 +287,43 @@ export const blocksContract = (
       inWorld(image, (world) =>
         Effect.gen(function*() {
           yield* storeAll(world, image)
-          const target = `${world.place.directory}/target`
+          const path = `${world.place.directory}/target`
           const blocks = yield* Blocks
-          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids, target }
-          write(world.place.disk, target, new Uint8Array(image.length).fill(0xee))
-          const skipped = yield* blocks.restore({ ...request, zeros: "skip" })
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids }
+          write(world.place.disk, path, new Uint8Array(image.length).fill(0xee))
+          const target = world.open(path, "read-write")
+          const skipped = yield* blocks.restore({ ...request, target, zeros: "skip" })
           assert.deepStrictEqual(skipped, { written: image.length - CHUNK, bad: [] })
           const expected = Uint8Array.from(image)
           expected.fill(0xee, CHUNK, 2 * CHUNK)
-          assert.deepStrictEqual(bytesOf(world.place.disk, target), expected)
-          const written = yield* blocks.restore({ ...request, zeros: "write" })
+          assert.deepStrictEqual(bytesOf(world.place.disk, path), expected)
+          const written = yield* blocks.restore({ ...request, target, zeros: "write" })
           assert.deepStrictEqual(written, { written: image.length, bad: [] })
-          assert.deepStrictEqual(bytesOf(world.place.disk, target), image)
+          assert.deepStrictEqual(bytesOf(world.place.disk, path), image)
+        })))
+
+    it.effect("works on the files that were opened, whatever takes their names meanwhile", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const { disk } = world.place
+          const blocks = yield* Blocks
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids }
+          disk.rename(world.source, `${world.source}.moved`)
+          write(disk, world.source, new Uint8Array(image.length).fill(0xaa))
+          const stored = yield* blocks.store({ ...request, run: "run", base: noIds(5) })
+          assert.deepStrictEqual(Uint8Array.from(stored.ids), ids)
+          assert.deepStrictEqual((yield* blocks.compare({ ...request, evidence: 0 })).differences, [])
+          const path = `${world.place.directory}/target`
+          write(disk, path, new Uint8Array(image.length))
+          const target = world.open(path, "read-write")
+          disk.rename(path, `${path}.moved`)
+          write(disk, path, new Uint8Array(image.length).fill(0xbb))
+          yield* blocks.restore({ ...request, target, zeros: "write" })
+          assert.deepStrictEqual(bytesOf(disk, `${path}.moved`), image)
+          assert.isTrue(bytesOf(disk, path).every((byte) => byte === 0xbb))
+          yield* blocks.fill({ ...request, target, base: noIds(5) })
+          assert.deepStrictEqual(bytesOf(disk, `${path}.moved`), image)
+          assert.isTrue(bytesOf(disk, path).every((byte) => byte === 0xbb))
         })))
 
     it.effect("restores all but the bad chunks and tells which those are", () =>
@@ -321,11 +356,12 @@ export const blocksContract = (
       it.effect(`brings a copy of a base ${what} hashes up to date, and writes no more than it must`, () =>
         inWorld(image, (world) =>
           Effect.gen(function*() {
-            const target = `${world.place.directory}/copy`
-            write(world.place.disk, target, concat(block(1), block(4), block(2), block(1), block(5, 100)))
+            const path = `${world.place.directory}/copy`
+            write(world.place.disk, path, concat(block(1), block(4), block(2), block(1), block(5, 100)))
             const blocks = yield* Blocks
+            const target = world.open(path, "read-write")
             const filled = yield* blocks.fill({ ...shape(world, image.length, [0, 1, 2, 3, 4]), target, base })
-            assert.deepStrictEqual(bytesOf(world.place.disk, target), image)
+            assert.deepStrictEqual(bytesOf(world.place.disk, path), image)
             assert.deepStrictEqual(Uint8Array.from(filled.ids), ids)
             assert.deepStrictEqual([filled.unchanged, filled.holes, filled.written], [3, 1, 1])
           })))

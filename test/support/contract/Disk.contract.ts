@@ -2,7 +2,7 @@
  * What every `Disk` promises: the real one on each file system, and the simulated one.
  */
 import { assert, beforeEach, describe, it } from "@effect/vitest"
-import type { Disk } from "../../../src/platform/Disk.ts"
+import { type Disk, isSame } from "../../../src/platform/Disk.ts"
 import { codeOf } from "../../../src/platform/errno.ts"
 
 /** A disk, an empty directory on it, and how to plant what `Disk` itself cannot make. */
@@ -221,9 +221,9 @@ export const diskContract = (name: string, make: () => DiskFixture): void => {
 
     it("does not wait for whoever should write into a pipe", () => {
       fixture.pipe(at("p"))
-      assert.strictEqual(disk.lstat(at("p")).kind, "other")
+      assert.strictEqual(disk.lstat(at("p")).kind, "pipe")
       const descriptor = disk.open(at("p"), { access: "read" })
-      assert.strictEqual(disk.stat(descriptor).kind, "other")
+      assert.strictEqual(disk.stat(descriptor).kind, "pipe")
       assert.strictEqual(codeThrown(() => disk.read(descriptor, new Uint8Array(1), 0)), "ESPIPE")
       disk.close(descriptor)
       assert.strictEqual(codeThrown(() => disk.open(at("p"), { access: "write" })), "ENXIO")
@@ -251,6 +251,34 @@ export const diskContract = (name: string, make: () => DiskFixture): void => {
       disk.rename(at("e"), at("d"))
       assert.deepStrictEqual(Array.from(disk.list(fixture.root)).sort(), ["b", "d"])
       assert.strictEqual(get("d/f"), "f")
+    })
+
+    it("gives a file a second name, and takes none that is there", () => {
+      put("a", "abc")
+      put("b", "b")
+      disk.makeDirectory(at("d"), 0o755)
+      fixture.link("a", at("to-a"))
+      disk.link(at("a"), at("d/second"))
+      assert.isTrue(isSame(disk.lstat(at("a")), disk.lstat(at("d/second"))))
+      assert.isFalse(isSame(disk.lstat(at("a")), disk.lstat(at("b"))))
+      assert.strictEqual(disk.lstat(at("a")).nlink, 2)
+      assert.strictEqual(codeThrown(() => disk.link(at("a"), at("b"))), "EEXIST")
+      assert.strictEqual(codeThrown(() => disk.link(at("a"), at("to-a"))), "EEXIST")
+      assert.strictEqual(codeThrown(() => disk.link(at("a"), at("d"))), "EEXIST")
+      assert.strictEqual(codeThrown(() => disk.link(at("no"), at("c"))), "ENOENT")
+      assert.strictEqual(codeThrown(() => disk.link(at("a"), at("no/c"))), "ENOENT")
+      assert.strictEqual(codeThrown(() => disk.link(at("d"), at("e"))), "EPERM")
+      disk.unlink(at("a"))
+      assert.strictEqual(get("d/second"), "abc")
+      assert.strictEqual(disk.lstat(at("d/second")).nlink, 1)
+    })
+
+    it("does not mind a claim on what is no block device", () => {
+      put("f", "abc")
+      const one = disk.open(at("f"), { access: "read-write", exclusive: true })
+      disk.close(disk.open(at("f"), { access: "read", exclusive: true }))
+      assert.strictEqual(disk.stat(one).size, 3)
+      disk.close(one)
     })
 
     it("keeps a file that was removed or replaced for those who have it open", () => {
@@ -339,6 +367,7 @@ export const diskContract = (name: string, make: () => DiskFixture): void => {
           ["EEXIST", () => disk.open(at("f"), { access: "write", create: "exclusive" })],
           ["ENOENT", () => disk.open(at("g"), { access: "write" })],
           ["EISDIR", () => disk.open(at("d"), { access: "write" })],
+          ["EROFS", () => disk.link(at("f"), at("g"))],
           ["EROFS", () => disk.unlink(at("f"))],
           ["EROFS", () => disk.unlink(at("g"))],
           ["EROFS", () => disk.rename(at("f"), at("g"))],
