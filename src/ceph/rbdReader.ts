@@ -14,9 +14,9 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Nbd from "../nbd/Client.ts"
 import { BlockFile } from "../platform/BlockFile.ts"
+import { inOwnFiber } from "../platform/inOwnFiber.ts"
 import { Process, type ProcessFailed } from "../platform/Process.ts"
 import { format, type ImageName, RbdError, type Reader } from "../platform/Rbd.ts"
-import { released } from "../platform/released.ts"
 import { variable } from "../platform/variable.ts"
 
 /** Runs `rbd` with these arguments. */
@@ -94,7 +94,7 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
     const openMapped = Effect.fnUntraced(function*(what: string) {
       const device = yield* Effect.acquireRelease(
         Effect.map(run("map", what, ["map", "--read-only", what], limit), (text) => text.trim()),
-        (device) => released(unmapPatiently(device))
+        (device) => inOwnFiber(unmapPatiently(device))
       )
       const file = yield* Effect.mapError(
         blockFiles.open(device, { access: "read", follow: true }),

@@ -7,6 +7,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
+import { inOwnFiber } from "./inOwnFiber.ts"
 
 /** Output of `run` beyond this is refused, in bytes, unless told otherwise. */
 export const MAX_OUTPUT = 64 * 1024 * 1024
@@ -95,7 +96,8 @@ export class ProcessFailed extends Data.TaggedError("ProcessFailed")<{
 export class Process extends Context.Tag("backy/platform/Process")<Process, {
   /**
    * Runs a program to its end and gives what it wrote, whatever its exit code; see `output` for programs that must
-   * succeed. Interruption ends the program, with all that it started.
+   * succeed. Interruption ends the program, with all that it started. In a finalizer it ends as anywhere else, and its
+   * `timeout` holds there, too: give it one.
    */
   readonly run: <E = never>(
     command: string,
@@ -206,10 +208,12 @@ export const layerMemory = (programs: Readonly<Record<string, Program>>): Layer.
       const stderr = (result.stderr ?? "").slice(-STDERR_TAIL)
       return { pieces: bytesOf(result.stdout), stderr, result }
     })
-    const timed = options?.timeout === undefined ? finished : Effect.timeoutFail(finished, {
-      duration: options.timeout,
-      onTimeout: () => failed({ reason: "timeout", stderr: "" })
-    })
+    const timed = inOwnFiber(
+      options?.timeout === undefined ? finished : Effect.timeoutFail(finished, {
+        duration: options.timeout,
+        onTimeout: () => failed({ reason: "timeout", stderr: "" })
+      })
+    )
     return Effect.map(timed, ({ pieces, result: { exitCode = 0, inputLeft, signal }, stderr }) => ({
       pieces,
       ended: Effect.gen(function*() {

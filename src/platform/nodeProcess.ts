@@ -4,10 +4,10 @@
  * Each program leads a process group of its own: a Ctrl-C in our terminal reaches only us, and whoever ends it ends
  * also what it started.
  */
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -17,6 +17,7 @@ import { Socket } from "node:net"
 import type { Readable } from "node:stream"
 import * as BulkPipe from "./bulkPipe.ts"
 import { codeOf, hasCode } from "./errno.ts"
+import { inOwnFiber } from "./inOwnFiber.ts"
 import { type PipeReader, readPipe } from "./pipeReader.ts"
 import {
   concatenated,
@@ -31,6 +32,8 @@ import {
 
 /** How long messages of a program that has ended may take to arrive. */
 const LAST_WORDS = Duration.seconds(1)
+/** How long the rest of its input may keep a program waiting that has ended well: it may have got all of it before. */
+const LAST_INPUT = Duration.seconds(30)
 const DEFAULT_GRACE = Duration.seconds(5)
 /** Of a line about progress, in characters. */
 const MAX_REPORT = 1024
@@ -40,10 +43,12 @@ type Ending = { readonly exitCode: number | null; readonly signal: string | null
 /** A program that runs. */
 interface Child<E> {
   readonly stdout: PipeReader<ProcessFailed | E>
+  /** Lets its output and its end fail at once, whatever it does. */
+  readonly fail: (cause: Cause.Cause<ProcessFailed | E>) => Effect.Effect<void>
   /** Gives it all of its input, unless it fails first; fails when the input does. */
   readonly feed: Effect.Effect<void, E>
   /** Waits for its end; fails unless it ended by itself, and read all of its input if it ended well. */
-  readonly ended: Effect.Effect<{ readonly exitCode: number; readonly stderr: string }, ProcessFailed>
+  readonly ended: Effect.Effect<{ readonly exitCode: number; readonly stderr: string }, ProcessFailed | E>
   readonly failed: Failed
 }
 
@@ -62,10 +67,7 @@ const kill = (child: ChildProcess, signal: NodeJS.Signals): Effect.Effect<void> 
     }
   })
 
-/**
- * TERM, then KILL, then no more waiting: a process in an uninterruptible sleep would hold us for ever. In a daemon
- * fiber, because a finalizer is uninterruptible and no timeout in it could win.
- */
+/** TERM, then KILL, then no more waiting: a process in an uninterruptible sleep would hold us for ever. */
 const stop = (child: ChildProcess, ending: Deferred.Deferred<Ending>, grace: Duration.DurationInput) => {
   const within = Effect.timeoutOption(Deferred.await(ending), grace)
   const stopping = Effect.gen(function*() {
@@ -77,7 +79,7 @@ const stop = (child: ChildProcess, ending: Deferred.Deferred<Ending>, grace: Dur
   })
   return Effect.flatMap(
     Deferred.isDone(ending),
-    (done) => done ? Effect.void : Effect.flatMap(Effect.forkDaemon(Effect.interruptible(stopping)), Fiber.join)
+    (done) => done ? Effect.void : inOwnFiber(stopping)
   )
 }
 
@@ -120,6 +122,8 @@ const start = <E>(
     // a faster way to the same bytes: where it cannot be had, the ordinary one does
     const pipe = bulk ? Option.getOrUndefined(yield* Effect.option(BulkPipe.make(brokenPipe))) : undefined
     const ending = yield* Deferred.make<Ending>()
+    /** What is made of it: its ending, or what went wrong before. */
+    const verdict = yield* Deferred.make<Ending, ProcessFailed | E>()
     const silent = yield* Deferred.make<void>()
     const input = inputStream(options?.input)
     const launched = Effect.async<ChildProcess, ProcessFailed>((resume) => {
@@ -145,7 +149,10 @@ const start = <E>(
         pipe?.theirs.destroy()
         child.on("error", refused)
         child.on("spawn", () => resume(Effect.succeed(child)))
-        child.on("exit", (exitCode, signal) => Deferred.unsafeDone(ending, Effect.succeed({ exitCode, signal })))
+        child.on("exit", (exitCode, signal) => {
+          Deferred.unsafeDone(ending, Effect.succeed({ exitCode, signal }))
+          Deferred.unsafeDone(verdict, Effect.succeed({ exitCode, signal }))
+        })
         // Always drained: a program that cannot get rid of its messages stands still.
         child.stderr?.setEncoding("utf8").on("data", (text: string) => {
           stderr = (stderr + text).slice(-STDERR_TAIL)
@@ -172,7 +179,7 @@ const start = <E>(
     const fed = yield* Deferred.make<boolean>()
     const failing = Effect.flatMap(
       Deferred.await(ending),
-      ({ exitCode }) => exitCode === 0 ? Effect.never : Effect.void
+      ({ exitCode }) => exitCode === 0 ? Effect.sleep(LAST_INPUT) : Effect.void
     )
     const feeding = input === undefined ? Effect.succeed(true) : Stream.runFoldWhileEffect(
       input,
@@ -188,13 +195,19 @@ const start = <E>(
       }),
       Effect.asVoid
     )
+    const stdout = pipe?.reader ?? readPipe(stdoutOf(child), brokenPipe)
     return {
       failed,
       feed,
-      stdout: pipe?.reader ?? readPipe(stdoutOf(child), brokenPipe),
+      stdout,
+      fail: (cause) =>
+        Effect.sync(() => {
+          stdout.fail(cause)
+          Deferred.unsafeDone(verdict, Effect.failCause(cause))
+        }),
       ended: Effect.gen(function*() {
-        const { exitCode, signal } = yield* Deferred.await(ending)
-        yield* Effect.timeoutOption(Deferred.await(silent), LAST_WORDS)
+        const { exitCode, signal } = yield* Deferred.await(verdict)
+        yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(silent)), LAST_WORDS)
         if (exitCode === null) return yield* failed("signal", { signal: signal ?? "a signal" })
         // A program may know before we do that it has got everything.
         if (exitCode === 0 && !(yield* Deferred.await(fed))) return yield* failed("input")
@@ -218,10 +231,12 @@ const run = <E>(command: string, args: ReadonlyArray<string>, options: ProcessOp
     yield* Effect.all([collecting, child.feed], { concurrency: "unbounded", discard: true })
     return { ...(yield* child.ended), stdout: concatenated(pieces) }
   }))
-  return options?.timeout === undefined ? running : Effect.timeoutFail(running, {
-    duration: options.timeout,
-    onTimeout: () => new ProcessFailed({ reason: "timeout", command, args, stderr: "" })
-  })
+  return inOwnFiber(
+    options?.timeout === undefined ? running : Effect.timeoutFail(running, {
+      duration: options.timeout,
+      onTimeout: () => new ProcessFailed({ reason: "timeout", command, args, stderr: "" })
+    })
+  )
 }
 
 const stream = <E>(command: string, args: ReadonlyArray<string>, options: ProcessOptions<E> | undefined) =>
@@ -229,7 +244,7 @@ const stream = <E>(command: string, args: ReadonlyArray<string>, options: Proces
     const child = yield* start(command, args, options, true)
     // Not interruptWhen: it makes each step of the stream several times as dear.
     const watched = <A>(disturbance: Effect.Effect<A, ProcessFailed | E>) =>
-      Effect.forkScoped(Effect.catchAllCause(disturbance, (cause) => Effect.sync(() => child.stdout.fail(cause))))
+      Effect.forkScoped(Effect.interruptible(Effect.catchAllCause(disturbance, child.fail)))
     yield* watched(child.feed)
     if (options?.timeout !== undefined) {
       yield* watched(Effect.zipRight(Effect.sleep(options.timeout), Effect.suspend(() => child.failed("timeout"))))

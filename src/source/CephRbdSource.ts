@@ -11,9 +11,9 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
+import { inOwnFiber } from "../platform/inOwnFiber.ts"
 import * as Rbd from "../platform/Rbd.ts"
 import type * as RbdDiff from "../platform/RbdDiff.ts"
-import { released } from "../platform/released.ts"
 import * as Notes from "./snapshotNotes.ts"
 import { type Change, type Changes, type Snapshot, type SnapshotRequest, Source, SourceNotReady } from "./Source.ts"
 
@@ -144,7 +144,7 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
       const keepsNone = settings.fullAlways === true
       // before the snapshot is made, so that nothing can come between making it and this
       yield* Effect.addFinalizer(() =>
-        provided(released(
+        provided(inOwnFiber(
           isPublished
             ? settle(directory, id, new Set([...ours, name]), keepsNone ? undefined : name)
             : Effect.asVoid(Effect.timeoutOption(removeAll(directory, id, [name]), TIDY_LIMIT))

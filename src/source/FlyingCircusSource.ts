@@ -9,8 +9,8 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { randomUUID } from "node:crypto"
 import type { Consul } from "../platform/Consul.ts"
+import { inOwnFiber } from "../platform/inOwnFiber.ts"
 import * as Rbd from "../platform/Rbd.ts"
-import { released } from "../platform/released.ts"
 import * as CephRbd from "./CephRbdSource.ts"
 import type { Source } from "./Source.ts"
 
@@ -64,7 +64,7 @@ export const take = (consul: Consul["Type"], vm: string): CephRbd.Take => (image
       )
     }).pipe(
       // even when it was never put for certain: an answer may have been lost
-      Effect.ensuring(released(Effect.zipRight(
+      Effect.ensuring(inOwnFiber(Effect.zipRight(
         Effect.catchAll(
           consul.remove(key),
           (error) => Effect.logWarning(`request ${key} may be left: ${error.message}`)

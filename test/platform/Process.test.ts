@@ -8,7 +8,7 @@ import * as TestClock from "effect/TestClock"
 import { createHash } from "node:crypto"
 import * as FS from "node:fs"
 import * as NodeProcess from "../../src/platform/nodeProcess.ts"
-import { layerMemory, Process, type ProgramResult } from "../../src/platform/Process.ts"
+import { layerMemory, Process } from "../../src/platform/Process.ts"
 import { processContract, scripts } from "../support/contract/Process.contract.ts"
 
 processContract("real", NodeProcess.layer)
@@ -16,7 +16,7 @@ processContract("real", NodeProcess.layer)
 processContract(
   "simulated",
   layerMemory({
-    sh: ([, script = ""], stdin, { env }): ProgramResult => scripts[script]?.(stdin, env) ?? { exitCode: 127 }
+    sh: ([, script = ""], stdin, { env }) => scripts[script]?.(stdin, env) ?? { exitCode: 127 }
   })
 )
 
@@ -148,6 +148,28 @@ describe("real processes", () => {
       )
       assert.isAbove(most, 0)
       assert.isBelow(most, 16 * 1024 * 1024)
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it.live("a stream of a program that closed its output and goes on ends when its time is over", () =>
+    Effect.gen(function*() {
+      const { stream } = yield* Process
+      const limited = stream("sh", ["-c", "echo x; exec >&- 2>&-; exec sleep 600"], { timeout: "300 millis" })
+      assert.strictEqual((yield* Effect.flip(Stream.runDrain(limited))).reason, "timeout")
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it.live("who left its messages open to a child is not waited for, in a finalizer neither", () =>
+    Effect.gen(function*() {
+      const { run, stream } = yield* Process
+      const script = ["-c", "sleep 600 >/dev/null & echo $!"]
+      const started = performance.now()
+      const text = (bytes: Uint8Array) => Number(new TextDecoder().decode(bytes))
+      const { stdout } = yield* Effect.uninterruptible(run("sh", script))
+      const line = yield* Effect.uninterruptible(Stream.runHead(stream("sh", script)))
+      assert.isBelow(performance.now() - started, 20_000)
+      for (const pid of [text(stdout), line._tag === "Some" ? text(line.value) : 0]) {
+        assert.isAbove(pid, 1)
+        if (isRunning(pid)) process.kill(pid, "SIGKILL")
+      }
     }).pipe(Effect.provide(NodeProcess.layer)))
 
   it.effect("arguments are never seen by a shell", () =>

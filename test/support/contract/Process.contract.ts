@@ -17,7 +17,10 @@ import {
 
 /** Scripts that the suite runs, with what a simulated shell gives for them. */
 export const scripts: Readonly<
-  Record<string, (stdin: Uint8Array, env: Readonly<Record<string, string>>) => ProgramResult>
+  Record<
+    string,
+    (stdin: Uint8Array, env: Readonly<Record<string, string>>) => ProgramResult | Effect.Effect<ProgramResult>
+  >
 > = {
   "echo out; echo problem >&2; exit 3": () => ({ stdout: "out\n", stderr: "problem\n", exitCode: 3 }),
   "echo fine": () => ({ stdout: "fine\n" }),
@@ -29,7 +32,8 @@ export const scripts: Readonly<
     stdout: "done\n",
     stderr: `${"\0".repeat(3_000_000)}last\n`
   }),
-  "exec <&-; exit 0": () => ({ inputLeft: true })
+  "exec <&-; exit 0": () => ({ inputLeft: true }),
+  "exec sleep 600": () => Effect.never
 }
 
 const run = <E = never>(script: string, options?: ProcessOptions<E>) =>
@@ -153,6 +157,43 @@ export const processContract = (name: string, layer: Layer.Layer<Process>): void
         const { count, end } = yield* drained(Stream.take(stream("head -c 3000000 /dev/zero"), 1))
         assert.isAbove(count, 0)
         assert.strictEqual(end._tag, "Right")
+      }).pipe(Effect.provide(layer)))
+
+    // a time limit of our own, since a test's cannot interrupt what is uninterruptible
+    const ends = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.timeoutFail(Effect.disconnect(effect), { duration: "20 seconds", onTimeout: () => "it never returns" })
+
+    it.live("a program that is run by a finalizer ends like any other", () =>
+      Effect.gen(function*() {
+        const pieces = Stream.range(1, 20).pipe(Stream.map((n) => new Uint8Array(5000).fill(n)))
+        const commands: ReadonlyArray<Effect.Effect<unknown, unknown, Process>> = [
+          run("echo fine"),
+          run("echo fine", { timeout: "1 minute" }),
+          run("cat", { input: pieces, timeout: "1 minute" }),
+          Effect.exit(run("echo out; echo problem >&2; exit 3", { input: pieces })),
+          Effect.exit(run("exec <&-; exit 0", { input: new Uint8Array(3_000_000) })),
+          drained(stream("cat", { input: pieces, timeout: "1 minute" })),
+          drained(stream("echo out; echo problem >&2; exit 3", { input: pieces }))
+        ]
+        for (const command of commands) {
+          let ran = false
+          const finalizer = Effect.andThen(command, Effect.sync(() => void (ran = true)))
+          yield* ends(Effect.scoped(Effect.addFinalizer(() => Effect.ignore(finalizer))))
+          assert.isTrue(ran)
+          yield* ends(Effect.uninterruptible(Effect.asVoid(command)))
+        }
+      }).pipe(Effect.provide(layer)))
+
+    it.live("a program that a finalizer runs is ended when its time is over", () =>
+      Effect.gen(function*() {
+        for (const options of [{}, { input: Stream.never }]) {
+          const limited = Effect.flip(run("exec sleep 600", { ...options, timeout: "100 millis" }))
+          assert.strictEqual((yield* ends(Effect.uninterruptible(limited))).reason, "timeout")
+        }
+        const { end } = yield* ends(Effect.uninterruptible(
+          drained(stream("exec sleep 600", { timeout: "100 millis" }))
+        ))
+        assert.isTrue(end._tag === "Left" && end.left.reason === "timeout")
       }).pipe(Effect.provide(layer)))
   })
 }

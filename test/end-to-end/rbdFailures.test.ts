@@ -1,0 +1,52 @@
+/** The built program with an `rbd` that fails as Ceph's does, at moments that a healthy cluster never gives. */
+import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { MIB, noise, ok, PROGRAM, run, workshop } from "./program.ts"
+
+let shop: Awaited<ReturnType<typeof workshop>>
+beforeEach(async () => {
+  shop = await workshop(noise(32 * MIB))
+})
+afterEach(() => shop.remove())
+
+/** An `rbd` that does for each command what a line of `sh` says, and notes what it was asked. */
+const fakeRbd = (cases: Readonly<Record<string, string>>) => {
+  const program = join(shop.folder, "rbd")
+  const log = join(shop.folder, "rbd.log")
+  const lines = Object.entries(cases).map(([command, script]) => `  *" ${command} "*) ${script} ;;`)
+  const text = ["#!/bin/sh", `echo "$*" >>'${log}'`, "case \" $* \" in", ...lines, "esac", ""].join("\n")
+  writeFileSync(program, text)
+  chmodSync(program, 0o755)
+  return {
+    backy: (...argv: ReadonlyArray<string>) => run(PROGRAM, shop.args(...argv), { env: { BACKY_RBD: program } }),
+    asked: () => existsSync(log) ? readFileSync(log, "utf8") : ""
+  }
+}
+
+const NO_IMAGE = "echo 'rbd: error opening image x: (2) No such file or directory' >&2; exit 2"
+
+describe("restoring to an RBD image", () => {
+  const full = "echo 'rbd: import failed: (28) No space left on device' >&2; exit 28"
+
+  for (
+    const [when, script] of Object.entries({
+      "before it reads anything": full,
+      "a second after it was started": `sleep 1; ${full}`,
+      "after it has read a part": `head -c 10000000 >/dev/null; ${full}`
+    })
+  ) {
+    it(`ends with rbd's own words when its import fails ${when}`, async () => {
+      await ok(...shop.args("backup", "daily"))
+      const rbd = fakeRbd({ info: NO_IMAGE, import: script, rm: "exit 0" })
+      const { code, err } = await rbd.backy("restore", "rbd:rbd/x")
+      assert.strictEqual(
+        err,
+        "backy: cannot make rbd/x.backy-partial: import failed: (28) No space left on device (ENOSPC)\n"
+      )
+      assert.strictEqual(code, 1)
+      // what was made of it is taken away, before the import and behind it
+      assert.strictEqual(rbd.asked().match(/^rm .*rbd\/x\.backy-partial$/gm)?.length, 2)
+    })
+  }
+})
