@@ -7,6 +7,7 @@ import { fstatSync, writeSync } from "node:fs"
 import { availableParallelism, hostname } from "node:os"
 import * as RbdProgram from "./ceph/rbdProgram.ts"
 import type { Globals, Services } from "./cli/Cli.ts"
+import * as Plugins from "./cli/plugins.ts"
 import * as Progress from "./cli/progress.ts"
 import type { Screen } from "./cli/Screen.ts"
 import * as Stdout from "./cli/Stdout.ts"
@@ -95,7 +96,7 @@ const blocks = ({ command, directory }: Globals) =>
   Layer.unwrapEffect(Effect.map(
     heavy.has(command)
       ? Effect.orElseSucceed(
-        Effect.map(Config.loadRepository(directory), ({ settings }) => settings),
+        Effect.map(Config.loadRepository(directory, { foreign: true }), ({ settings }) => settings),
         (): Settings => ({})
       )
       : Effect.succeed<Settings>({}),
@@ -119,6 +120,10 @@ const consul = Layer.succeed(Connector, {
   connect: (token) =>
     Effect.flatMap(Effect.promise(() => import("./platform/consulClient.ts")), ({ connect }) => connect(token))
 })
+
+/** By the command line and by the environment: the scheduler tells its children that way. */
+const plugins = (globals: Globals) =>
+  Layer.succeed(Plugins.Plugins, [...globals.plugins, ...Plugins.pathsIn(process.env.BACKY_PLUGINS)])
 
 /** As whom people know this process: the file that Node runs has another name. */
 const owner = Layer.succeed(LockOwner, {
@@ -147,6 +152,7 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     daemon,
     FileLock.layer,
     owner,
+    plugins(globals),
     FreeSpace.layer,
     Reflink.layer,
     programs,

@@ -1,6 +1,6 @@
-// A source for backy that takes an image from the standard output of a command. In the repository's config:
+// A source for backy that takes an image from the standard output of a command: `backy --plugin PATH` names this file, or
+// `plugins` in the scheduler's config. In the repository's config:
 //
-//     settings: {plugins: [/etc/backy/command-source.mjs]}
 //     source:
 //       type: command
 //       command: [dd, if=/dev/vg/web, bs=4M, status=none]

@@ -39,6 +39,7 @@ import { command as init } from "./init.ts"
 import { command as jobs } from "./jobs.ts"
 import { load } from "./load.ts"
 import * as Output from "./output.ts"
+import * as Plugins from "./plugins.ts"
 import { command as purge } from "./purge.ts"
 import * as Reports from "./reports.ts"
 import { command as restore } from "./restore.ts"
@@ -57,6 +58,8 @@ export interface Globals {
   readonly directory: string
   /** Absolute path of the log file. */
   readonly log: string | undefined
+  /** Absolute paths of the plug-ins that `--plugin` names. */
+  readonly plugins: ReadonlyArray<string>
   readonly verbose: boolean
 }
 
@@ -90,6 +93,11 @@ const root = Command.make("backy", {
     Options.withPseudoName("DIR"),
     Options.withDescription("The repository. Default: the current directory."),
     Options.withDefault(".")
+  ),
+  plugin: Options.text("plugin").pipe(
+    Options.withPseudoName("PATH"),
+    Options.withDescription("A module that adds source types; may be given several times. BACKY_PLUGINS names more."),
+    Options.optional
   )
 }).pipe(Command.withDescription("Block-based backup and restore of virtual machine images."))
 
@@ -215,6 +223,7 @@ const globalsOf = (
   command: commands[0] ?? "backy",
   directory: resolve(options.directory),
   log: Option.getOrUndefined(Option.map(options.log, (path) => resolve(path))),
+  plugins: Plugins.pathsIn(Option.getOrUndefined(options.plugin)).map((path) => resolve(path)),
   verbose: options.verbose
 })
 

@@ -128,7 +128,7 @@ export const parse = (root: Grammar, argv: ReadonlyArray<string>): Either.Either
     if (known.takesValue) {
       const value = glued ?? rest.shift()
       if (value === undefined || value === "") return invalid(`option ${given} needs a value`)
-      if (isGlobal) globals.push(`${known.name}=${value}`)
+      if (isGlobal) addGlobal(globals, known.name, value)
       else options.push(known.name, value)
     } else {
       if (glued !== undefined && given.startsWith("--")) return invalid(`option ${given} takes no value`)
@@ -144,6 +144,13 @@ export const parse = (root: Grammar, argv: ReadonlyArray<string>): Either.Either
     command,
     ...wanted(globals, command)
   })
+}
+
+/** The library knows no option of the root that may stand twice: the paths of several are one, with colons. */
+const addGlobal = (globals: Array<string>, name: string, value: string): void => {
+  const at = name === "--plugin" ? globals.findIndex((word) => word.startsWith("--plugin=")) : -1
+  if (at < 0) globals.push(`${name}=${value}`)
+  else globals[at] += `:${value}`
 }
 
 /** `--wait=5m` and `-r0` in their parts. */

@@ -54,11 +54,11 @@ export const command = Command.make(
   },
   ({ force, tags, wait }) =>
     Effect.gen(function*() {
-      const { job } = yield* load(() => import("./job.ts"))
+      const { jobWithSource } = yield* load(() => import("./job.ts"))
       const { backup } = yield* load(() => import("../operation/backup.ts"))
       const { Source } = yield* load(() => import("../source/Source.ts"))
       const Registry = yield* load(() => import("../source/registry.ts"))
-      const { providers, schedule, settings, source } = yield* job
+      const { providers, schedule, settings, source } = yield* jobWithSource
       if (Option.isNone(tags)) return yield* new NoTags({ known: byInterval(schedule) })
       const rotation = settings.verifyRotation === undefined ? {} : { verifyRotation: settings.verifyRotation }
       yield* Effect.gen(function*() {
@@ -73,7 +73,7 @@ export const command = Command.make(
         yield* Output.lines(describe(report, (yield* Source).name))
       }).pipe(
         Effect.provide(Registry.layer(source)),
-        Effect.provideService(Registry.Registry, providers ?? Registry.builtIn)
+        Effect.provideService(Registry.Registry, providers)
       )
     })
 ).pipe(Command.withDescription("Make a new revision, and compare it with the source."))

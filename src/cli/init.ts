@@ -4,12 +4,15 @@ import * as Effect from "effect/Effect"
 import { CommandLineInvalid } from "./argv.ts"
 import { load } from "./load.ts"
 import * as Output from "./output.ts"
+import { providers } from "./plugins.ts"
 
 /** `backy init`: makes a repository for a source. */
 export const command = Command.make(
   "init",
   {
-    type: Args.text({ name: "TYPE" }).pipe(Args.withDescription("The kind of source: file, ceph-rbd or flyingcircus.")),
+    type: Args.text({ name: "TYPE" }).pipe(
+      Args.withDescription("The kind of source: file, ceph-rbd, flyingcircus, or a plug-in's.")
+    ),
     source: Args.text({ name: "SOURCE" }).pipe(
       Args.withDescription(
         "For file: the path of the image file or device; for ceph-rbd POOL/IMAGE; for flyingcircus POOL/IMAGE,VM."
@@ -22,15 +25,21 @@ export const command = Command.make(
       const { init } = yield* load(() => import("../operation/init.ts"))
       const { Source } = yield* load(() => import("../source/Source.ts"))
       const Registry = yield* load(() => import("../source/registry.ts"))
-      const provider = yield* Registry.find(type)
+      const known = yield* providers
+      const provider = yield* Effect.provideService(Registry.find(type), Registry.Registry, known)
       const source = provider.parse(operand)
       if (source === undefined) {
         return yield* new CommandLineInvalid({
           reason: `"${operand}" does not name a source of type ${type}, which looks like ${provider.operand}`
         })
       }
-      const { config, directory } = yield* init({ source, schedule: defaultSchedule })
-      const { check } = yield* Effect.provide(Source, Registry.layer(source))
+      const { config, directory } = yield* init(
+        { source, schedule: defaultSchedule },
+        known.map(({ type }) => type)
+      )
+      const { check } = yield* Effect.provide(Source, Registry.layer(source)).pipe(
+        Effect.provideService(Registry.Registry, known)
+      )
       yield* Effect.catchAll(check, (error) => Effect.logWarning(`as it is now, backy ${error.message}`))
       yield* Output.lines([
         `made ${config}, which holds the schedule`,

@@ -3,12 +3,10 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
-import type { SourceType } from "../domain/SourceConfig.ts"
 import { fromPlatform, isMissing } from "../platform/IoError.ts"
 import { ConfigInvalid, ConfigMissing } from "./ConfigError.ts"
 import * as DaemonConfig from "./DaemonConfig.ts"
 import { MAX_LENGTH } from "./decodeYaml.ts"
-import { pluginNames } from "./pluginNames.ts"
 import * as RepositoryConfig from "./RepositoryConfig.ts"
 
 export { ConfigInvalid, ConfigMissing } from "./ConfigError.ts"
@@ -30,27 +28,18 @@ export const loadRepository = Effect.fn("Config.loadRepository")(
   }
 )
 
-/** The plug-ins that a repository's config names: they must be known before the rest of it can be understood. */
-export const pluginsNamed = Effect.fn("Config.pluginsNamed")(function*(directory: string) {
-  const text = yield* readText(fileIn(directory), NO_REPOSITORY)
-  return pluginNames(text, "settings")
-})
-
 /**
  * The daemon's config from a file. Fails with `ConfigMissing` when it is not there, with `ConfigInvalid` and every
  * mistake when it has some, with `IoError` when it cannot be read.
  */
 export const loadDaemon = Effect.fn("Config.loadDaemon")(
-  function*(file: string, options: LoadOptions = {}) {
+  function*(file: string, options: Pick<LoadOptions, "sources"> = {}) {
     const text = yield* readText(file, "-c names another one")
     return yield* DaemonConfig.decode(text, { ...options, file })
   }
 )
 
-export interface LoadOptions {
-  /** The source types that exist. Default: those that come with backy. */
-  readonly sources?: ReadonlyArray<SourceType>
-}
+export type LoadOptions = Omit<RepositoryConfig.DecodeOptions, "file">
 
 const readText = Effect.fnUntraced(function*(file: string, advice: string) {
   const fileSystem = yield* FileSystem.FileSystem

@@ -9,9 +9,9 @@ import { hint } from "../domain/closest.ts"
 import { maybe, orNothing, text, wholeNumber } from "../domain/field.ts"
 import { type JobConfig, JobName, Schedule } from "../domain/JobConfig.ts"
 import { builtIn, type SourceConfig, sourceSchema, type SourceType } from "../domain/SourceConfig.ts"
+import * as Yaml from "../domain/Yaml.ts"
 import type { ConfigInvalid } from "./ConfigError.ts"
-import { decodeYaml, type Finding } from "./decodeYaml.ts"
-import { pluginNames } from "./pluginNames.ts"
+import { decodeYaml, type Finding, MAX_LENGTH } from "./decodeYaml.ts"
 import type { DecodeOptions } from "./RepositoryConfig.ts"
 import * as Settings from "./Settings.ts"
 
@@ -44,6 +44,14 @@ const addresses = Schema.transformOrFail(Schema.Unknown, Schema.Array(Schema.Str
 const orElse = <A, I>(schema: Schema.Schema<A, I>, value: NoInfer<A>) =>
   Schema.optionalWith(schema, { exact: true, default: () => value })
 
+/** They are handed on in one variable, and no directory is current that they could be relative to. */
+const pluginPath = Schema.String.pipe(
+  Schema.filter((path) =>
+    /^\/[^:\p{Cc}]+$/u.test(path) ||
+    `expected the absolute path of a module, without a colon, got "${path.slice(0, 40)}"`
+  )
+)
+
 /** What `global` may say. */
 export const Global = Schema.Struct({
   baseDir: orElse(text("a directory"), "/srv/backy").pipe(Schema.fromKey("base-dir")),
@@ -56,7 +64,9 @@ export const Global = Schema.Struct({
   telnetPort: orElse(wholeNumber(1, 65_535), 6023).pipe(Schema.fromKey("telnet-port")),
   /** A program that is run after each backup, with the job's name. */
   backupCompletedCallback: maybe(orNothing(text("a program"))).pipe(Schema.fromKey("backup-completed-callback")),
-  ...Settings.fields
+  ...Settings.fields,
+  /** Modules that add source types, for the commands that the scheduler runs. */
+  plugins: maybe(Schema.Array(pluginPath))
 })
 type Global = typeof Global.Type
 
@@ -70,14 +80,27 @@ const File = (sources: ReadonlyArray<SourceType>, foreign: boolean) =>
     jobs: maybe(orNothing(Schema.Record({ key: JobName, value: Job(sourceSchema(sources, foreign)) })))
   })
 
+/** Whether there may be source types that are known to plug-ins alone: this is asked before the text is understood. */
+const namesPlugins = (text: string): boolean =>
+  /\bplugins\b/.test(text) && Either.match(Yaml.parse(text, { maxLength: MAX_LENGTH }), {
+    onLeft: () => false,
+    onRight: ({ value }) => {
+      const plugins = recordAt(value, "global")?.["plugins"]
+      return Array.isArray(plugins) && plugins.length > 0
+    }
+  })
+
 /** Reads the text of the daemon's config file. */
-export const decode = (text: string, options: DecodeOptions): Either.Either<DaemonConfig, ConfigInvalid> =>
+export const decode = (
+  text: string,
+  options: Omit<DecodeOptions, "foreign">
+): Either.Either<DaemonConfig, ConfigInvalid> =>
   Either.map(
     decodeYaml({
       file: options.file,
       text,
       // the daemon loads no plug-ins: its children do, and judge their sources themselves
-      schema: File(options.sources ?? builtIn, pluginNames(text, "global").length > 0),
+      schema: File(options.sources ?? builtIn, namesPlugins(text)),
       check
     }),
     ({ global, jobs = {}, schedules = {} }) => {

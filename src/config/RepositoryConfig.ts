@@ -9,7 +9,6 @@ import { builtIn, sourceSchema, type SourceType } from "../domain/SourceConfig.t
 import * as Yaml from "../domain/Yaml.ts"
 import type { ConfigInvalid } from "./ConfigError.ts"
 import { decodeYaml } from "./decodeYaml.ts"
-import { pluginNames } from "./pluginNames.ts"
 
 export { MAX_LENGTH } from "./decodeYaml.ts"
 import { Settings } from "./Settings.ts"
@@ -24,26 +23,23 @@ export interface DecodeOptions {
   readonly file: string
   /** The source types that exist. Default: those that come with backy. */
   readonly sources?: ReadonlyArray<SourceType>
+  /** Lets sources of other types pass as they are: for who needs the rest of the config and no source. */
+  readonly foreign?: boolean
 }
 
 const File = (sources: ReadonlyArray<SourceType>, foreign: boolean) =>
   Schema.Struct({ source: sourceSchema(sources, foreign), schedule: Schedule, settings: maybe(Settings) })
 
-/** Who knows no plug-ins cannot judge the sources of a repository that has some. */
-const fileFor = (text: string, { sources }: DecodeOptions) =>
-  File(sources ?? builtIn, sources === undefined && pluginNames(text, "settings").length > 0)
-
 /** Reads the text of a repository's `config`. */
 export const decode = (text: string, options: DecodeOptions): Either.Either<RepositoryConfig, ConfigInvalid> =>
   Either.map(
-    decodeYaml({ file: options.file, text, schema: fileFor(text, options) }),
+    decodeYaml({ file: options.file, text, schema: File(options.sources ?? builtIn, options.foreign === true) }),
     (config) => ({ ...config, settings: config.settings ?? {} })
   )
 
 /**
  * The text of a repository's `config`: block style with sorted keys, as the ancestor's scheduler writes it. It holds
- * the source's secrets, so the file must not be world-readable. A source type that is not among `sources` is a bug,
- * unless there are plug-ins.
+ * the source's secrets, so the file must not be world-readable. A source that was let pass is written as it came.
  */
 export const encode = (
   config: JobConfig & { readonly settings?: Settings },
@@ -52,7 +48,7 @@ export const encode = (
   const { schedule, settings = {}, source } = config
   const hasSettings = Object.keys(settings).length > 0
   return Yaml.stringify(
-    Schema.encodeSync(File(sources, (settings.plugins ?? []).length > 0))({
+    Schema.encodeSync(File(sources, true))({
       source,
       schedule,
       ...(hasSettings ? { settings } : {})

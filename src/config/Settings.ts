@@ -68,8 +68,8 @@ const Rotation = Schema.transformOrFail(Schema.Unknown, Schema.declare(isRotatio
 
 /** The keys, for schemas that have more. */
 export const fields = {
-  /** Modules that add source types. */
-  plugins: maybe(Schema.Array(text("the name or path of a module"))),
+  /** Modules that add source types. Only the operator's own config is believed about them. */
+  plugins: maybe(Schema.Array(text("the path of a module"))),
   /** Worker threads; without it one for each core. */
   workers: maybe(wholeNumber(1, 256)),
   /** Of zstd. */

@@ -95,7 +95,7 @@ const configText = (config: Pick<DaemonConfig, "settings">, job: DaemonJob): str
 
 /** What a repository's config says besides source and schedule; the rest concerns the daemon alone. */
 const settingsOf = ({ settings }: Pick<DaemonConfig, "settings">) => {
-  const { ionice: _ionice, nice: _nice, stallTimeout: _stallTimeout, ...rest } = settings
+  const { ionice: _ionice, nice: _nice, plugins: _plugins, stallTimeout: _stallTimeout, ...rest } = settings
   return rest
 }
 
@@ -138,6 +138,8 @@ const make = Effect.gen(function*() {
       options.onProgress({ step, report: undefined })
       const running = process.run(command, words, {
         cwd: config.baseDir,
+        // not by the repository's config: what that says is never executed
+        env: { BACKY_PLUGINS: (config.settings.plugins ?? []).join(":") },
         report: (line) => {
           if (line === last) return
           last = line

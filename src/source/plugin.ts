@@ -1,11 +1,12 @@
-/** Source types from outside: modules that a config names. docs/plugins.md is the guide to writing one. */
+/** Source types from outside: modules that the operator names. docs/plugins.md is the guide to writing one. */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { createRequire } from "node:module"
+import { realpath } from "node:fs/promises"
+import { isAbsolute, relative } from "node:path"
 import { pathToFileURL } from "node:url"
 import { sourceType } from "../domain/SourceConfig.ts"
 import * as Process from "../platform/Process.ts"
@@ -19,7 +20,7 @@ export type Api = typeof api
 /** What a plug-in's module exports by default: the source types that it adds. */
 export type Plugin = (backy: Api) => ReadonlyArray<Provider>
 
-/** A module that the config names as a plug-in is none, or cannot be loaded. */
+/** A module that was named as a plug-in is none, or cannot be loaded. */
 export class PluginInvalid extends Data.TaggedError("PluginInvalid")<{
   readonly plugin: string
   readonly reason: string
@@ -35,14 +36,21 @@ const isProvider = (value: unknown): value is Provider =>
 
 const message = (cause: unknown): string => cause instanceof Error ? cause.message.split("\n")[0] ?? "" : String(cause)
 
-const loadOne = (name: string, directory: string): Effect.Effect<ReadonlyArray<Provider>, PluginInvalid> => {
+/** Whether a path is a directory, or leads below it; both are real. */
+const isInside = (path: string, directory: string): boolean => {
+  const way = relative(directory, path)
+  return !isAbsolute(way) && way.split("/")[0] !== ".."
+}
+
+const loadOne = (name: string, outside: string): Effect.Effect<ReadonlyArray<Provider>, PluginInvalid> => {
   const invalid = (reason: string) => new PluginInvalid({ plugin: name, reason })
   return Effect.gen(function*() {
-    // as if a module in the directory of the config had asked for it: a path, or an installed package
-    const path = yield* Effect.try({
-      try: () => createRequire(`${directory}/config`).resolve(name),
-      catch: (cause) => invalid(message(cause))
-    })
+    if (!isAbsolute(name)) return yield* invalid("a plug-in is named by its absolute path")
+    const path = yield* Effect.tryPromise({ try: () => realpath(name), catch: (cause) => invalid(message(cause)) })
+    const repository = yield* Effect.orElseSucceed(Effect.tryPromise(() => realpath(outside)), () => outside)
+    if (isInside(path, repository)) {
+      return yield* invalid("it lies in the repository, of which nothing is ever executed")
+    }
     const module: unknown = yield* Effect.tryPromise({
       try: () => import(pathToFileURL(path).href),
       catch: (cause) => invalid(message(cause))
@@ -61,13 +69,16 @@ const loadOne = (name: string, directory: string): Effect.Effect<ReadonlyArray<P
   })
 }
 
-/** The providers that come with backy and those of plug-ins, named as from `directory`. */
+/**
+ * The providers that come with backy and those of plug-ins, which are absolute paths. Modules in the directory `outside`,
+ * which is the repository's, are refused, also when a link leads there.
+ */
 export const load = (
   plugins: ReadonlyArray<string>,
-  directory: string
+  { outside }: { readonly outside: string }
 ): Effect.Effect<ReadonlyArray<Provider>, PluginInvalid> =>
   Effect.reduce(plugins, builtIn, (known, name) =>
-    Effect.flatMap(loadOne(name, directory), (added) => {
+    Effect.flatMap(loadOne(name, outside), (added) => {
       const taken = added.find(({ type }) => known.some((one) => one.type.type === type.type))
       return taken === undefined
         ? Effect.succeed([...known, ...added])

@@ -13,7 +13,7 @@ describe("backy", () => {
       const help = yield* backy(makeMachine(), "--help")
       assert.strictEqual(help.code, 0)
       assert.deepStrictEqual(help.err, [])
-      assert.include(help.out, "backy [-v] [-l LOGFILE] [-b DIR] COMMAND")
+      assert.include(help.out, "backy [-v] [-l LOGFILE] [-b DIR] [--plugin PATH] COMMAND")
       assert.deepStrictEqual(yield* backy(makeMachine()), help)
       const width = Math.max(...help.out.map((line) => line.length))
       assert.isAtMost(width, 100)
@@ -85,7 +85,7 @@ describe("backy", () => {
   }, ({ behind, directory }) =>
     Effect.gen(function*() {
       const seen: Array<Cli.Globals> = []
-      const globals = ["-b", directory, "-v", "-l", "log"]
+      const globals = ["-b", directory, "-v", "-l", "log", "--plugin", "/x.mjs", "--plugin=y.mjs"]
       yield* Cli.run(behind ? ["status", ...globals] : [...globals, "status"], (given) => {
         seen.push(given)
         return Layer.fail(new CommandLineInvalid({ reason: "enough" }))
@@ -94,6 +94,7 @@ describe("backy", () => {
         command: "status",
         directory: resolve(directory),
         log: resolve("log"),
+        plugins: ["/x.mjs", resolve("y.mjs")],
         verbose: true
       }])
     }))

@@ -13,15 +13,13 @@ describe("sources of plug-ins in a config", () => {
   it("go through the daemon as they are, into the config of their repository", () => {
     const [job] = Either.getOrThrow(DaemonConfig.decode(daemon("[/etc/backy/x.mjs]"), { file: "backy.conf" })).jobs
     if (job === undefined) return assert.fail("no job")
-    const settings = { plugins: ["/etc/backy/x.mjs"] }
-    const text = RepositoryConfig.encode({ source: job.source, schedule: job.schedule, settings })
-    const again = Either.getOrThrow(RepositoryConfig.decode(text, { file: "config" }))
+    const text = RepositoryConfig.encode({ source: job.source, schedule: job.schedule })
+    const again = Either.getOrThrow(RepositoryConfig.decode(text, { file: "config", foreign: true }))
     assert.deepStrictEqual({ ...again.source }, {
       type: "command",
       command: ["cat", "/x"],
       "size-command": ["echo", "x"]
     } as never)
-    assert.deepStrictEqual(again.settings, settings)
   })
 
   it("are unknown where no plug-in is named", () => {
@@ -29,8 +27,22 @@ describe("sources of plug-ins in a config", () => {
     assert.match(Either.isLeft(decoded) ? decoded.left.message : "", /there is no source type "command"/)
   })
 
-  it("are unknown to who knows all plug-ins", () => {
-    const text = "settings: {plugins: [x]}\nschedule: {daily: {interval: 1d, keep: 7}}\nsource: {type: tape}\n"
-    assert.isTrue(Either.isLeft(RepositoryConfig.decode(text, { file: "config", sources: [] })))
+  it("are unknown to who knows all plug-ins, whatever a repository's config says about them", () => {
+    const text = "settings: {plugins: [/x]}\nschedule: {daily: {interval: 1d, keep: 7}}\nsource: {type: tape}\n"
+    for (const options of [{}, { sources: [] }]) {
+      const decoded = RepositoryConfig.decode(text, { file: "config", ...options })
+      assert.match(Either.isLeft(decoded) ? decoded.left.message : "", /there is no source type "tape"/)
+    }
+  })
+
+  it("have plug-ins that can be handed on: absolute paths without a colon", () => {
+    for (const plugin of ["x.mjs", "./x.mjs", "backy-s3", "/etc/a:b.mjs", "", "/a\\nb", "file:///x.mjs"]) {
+      const decoded = DaemonConfig.decode(daemon(`["${plugin}"]`), { file: "backy.conf" })
+      assert.match(
+        Either.isLeft(decoded) ? decoded.left.message : "",
+        /global\.plugins\.0: expected the absolute path of a module, without a colon, got "/,
+        plugin
+      )
+    }
   })
 })

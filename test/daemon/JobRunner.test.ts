@@ -36,6 +36,7 @@ const runWith = (settings: Settings, options: Options = {}) =>
     for (const directory of ["/srv", BASE]) disk.makeDirectory(directory, 0o750)
     const facts = new Map<string, JobHistory.Facts>()
     const calls: Array<string> = []
+    const plugins = new Set<string | undefined>()
     const add = (...ids: ReadonlyArray<string>) => {
       const revisions = ids.map((id) => ({
         id,
@@ -49,8 +50,9 @@ const runWith = (settings: Settings, options: Options = {}) =>
       facts.set(`${BASE}/web01`, { ...JobHistory.nothing, revisions })
     }
     add("old")
-    const program = (name: string): Process.Program => (args) => {
+    const program = (name: string): Process.Program => (args, _, { env }) => {
       calls.push([name, ...args].join(" "))
+      if (name !== "done") plugins.add(env["BACKY_PLUGINS"])
       const last = args.slice(args.indexOf("/opt/backy") + 1)[4]
       if (last === "backup" && options.leaves !== "nothing") add("old", "new")
       if (last === "expire" && options.expires === true) add("new")
@@ -85,7 +87,7 @@ const runWith = (settings: Settings, options: Options = {}) =>
     const descriptor = disk.open(`${BASE}/web01/config`, { access: "read" })
     const bytes = new Uint8Array(10_000)
     const config = new TextDecoder().decode(bytes.subarray(0, disk.read(descriptor, bytes, 0)))
-    return { outcome, calls, config }
+    return { outcome, calls, config, plugins: [...plugins] }
   })
 
 const steps: ReadonlyArray<JobRunner.Step> = ["backup", "expire", "purge", "status"]
@@ -93,6 +95,16 @@ const steps: ReadonlyArray<JobRunner.Step> = ["backup", "expire", "purge", "stat
 const backup = "node /opt/backy -b /srv/backy/web01 -l /srv/backy/web01/backy.log backup daily"
 
 describe("a run", () => {
+  it.effect("hands plug-ins on by the environment, and never by the repository's config", () =>
+    Effect.gen(function*() {
+      const { config, plugins } = yield* runWith({ plugins: ["/etc/backy/a.mjs", "/etc/backy/b.mjs"], workers: 2 })
+      assert.deepStrictEqual(plugins, ["/etc/backy/a.mjs:/etc/backy/b.mjs"])
+      assert.include(config, "workers")
+      assert.notInclude(config, "mjs")
+      // what the scheduler was started with is not theirs
+      assert.deepStrictEqual((yield* runWith({})).plugins, [""])
+    }))
+
   it.effect("gives way to other programs, unless the config says how much; the callback is not ours to slow", () =>
     Effect.gen(function*() {
       const { calls, config, outcome } = yield* runWith({})
