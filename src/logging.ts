@@ -10,6 +10,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs"
+import { printableLines } from "./domain/printable.ts"
 import { fromUnknown, type IoError } from "./platform/IoError.ts"
 
 /** Takes one line, without its line break. */
@@ -18,12 +19,6 @@ export type WriteLine = (line: string) => void
 /** A log file is for the operators' group, not for everybody. */
 const LOG_MODE = 0o640
 
-/** Text without control characters, so that the name of a file can neither fake a line nor steer a terminal. */
-export const printable = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex -- finding control characters is the point
-  text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (character) =>
-    `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`)
-
 /** The sentence of a log entry with its annotations, and its cause below it. */
 const sentence = ({ annotations, cause, message }: Logger.Logger.Options<unknown>): string => {
   const parts = (Array.isArray(message) ? message : [message]).map(wordOf)
@@ -31,7 +26,7 @@ const sentence = ({ annotations, cause, message }: Logger.Logger.Options<unknown
   const text = parts.join(" ")
   const whole = Cause.isEmptyType(cause) ? text : `${text}\n${Cause.pretty(cause, { renderErrorCause: true })}`
   // what belongs to an entry is indented, so that each line that is not begins one
-  return printable(whole).replaceAll("\n", "\n    ")
+  return printableLines(whole).join("\n    ")
 }
 
 const wordOf = (value: unknown): string =>

@@ -213,7 +213,7 @@ const tell = Effect.fnUntraced(function*({ command, commands, shell, wants }: Ar
     const reason = `there are completions for ${Completions.shells.join(", ")}, not for "${shell}"`
     return yield* new Argv.CommandLineInvalid({ reason })
   }
-  yield* Output.lines([Completions.script(known, grammar)])
+  yield* Output.text([Completions.script(known, grammar)])
 })
 
 const globalsOf = (

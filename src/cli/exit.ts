@@ -1,7 +1,7 @@
 /** How backy ends: ONE table from what went wrong to the exit code, and the lines that say it. */
 import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
-import { printable } from "../logging.ts"
+import { printable, printableLines } from "../domain/printable.ts"
 
 /** The exit codes, as docs list them. */
 export const EXIT = {
@@ -84,7 +84,14 @@ const silent: ReadonlySet<keyof typeof codes> = new Set([
   "CheckUnknown"
 ])
 
-const say = (text: string): ReadonlyArray<string> => `backy: ${printable(text)}`.split("\n")
+/** The errors whose message has a line for each mistake, made printable by themselves; all others have one line. */
+const manyLines: ReadonlySet<unknown> = new Set<keyof typeof codes>(["ConfigInvalid"])
+
+/** What an error quotes must not look like a line of ours. */
+const linesOf = ({ _tag, message }: KnownError): ReadonlyArray<string> =>
+  manyLines.has(_tag) ? printableLines(message) : [printable(message)]
+
+const said = ([first = "", ...more]: ReadonlyArray<string>): ReadonlyArray<string> => [`backy: ${first}`, ...more]
 
 /** How a command ends that did not succeed. `verbose` adds the cause with its stack. */
 export const ending = (
@@ -93,16 +100,16 @@ export const ending = (
 ): Ending => {
   const failure = Option.getOrUndefined(Cause.failureOption(cause))
   if (isKnown(failure)) {
-    const lines = silent.has(failure._tag) ? [] : say(failure.message)
+    const lines = silent.has(failure._tag) ? [] : said(linesOf(failure))
     return { code: codes[failure._tag], lines: options.verbose ? [...lines, ...pretty(cause)] : lines }
   }
   if (Cause.isInterruptedOnly(cause)) {
-    return { code: options.signal === "SIGTERM" ? EXIT.terminated : EXIT.interrupted, lines: say("interrupted") }
+    return { code: options.signal === "SIGTERM" ? EXIT.terminated : EXIT.interrupted, lines: said(["interrupted"]) }
   }
   return {
     code: EXIT.bug,
     lines: [
-      ...say("this is a bug in backy; what it was doing is not done. Please report it with the lines below."),
+      ...said(["this is a bug in backy; what it was doing is not done. Please report it with the lines below."]),
       ...pretty(cause)
     ]
   }
@@ -115,11 +122,10 @@ export const ending = (
 export const checkEnding = (cause: Cause.Cause<unknown>): Ending | undefined => {
   const failure = Option.getOrUndefined(Cause.failureOption(cause))
   if (isKnown(failure) && failure._tag.startsWith("Check")) return undefined
-  const text = isKnown(failure)
-    ? failure.message
-    : `this is a bug in backy\n${Cause.pretty(cause, { renderErrorCause: true })}`
-  return { code: EXIT.unknown, lines: `UNKNOWN: ${printable(text).replaceAll("|", "/")}`.split("\n") }
+  const [first = "", ...more] = (isKnown(failure) ? linesOf(failure) : ["this is a bug in backy", ...pretty(cause)])
+    .map((line) => line.replaceAll("|", "/"))
+  return { code: EXIT.unknown, lines: [`UNKNOWN: ${first}`, ...more] }
 }
 
 const pretty = (cause: Cause.Cause<unknown>): ReadonlyArray<string> =>
-  printable(Cause.pretty(cause, { renderErrorCause: true })).split("\n").map((line) => `    ${line}`)
+  printableLines(Cause.pretty(cause, { renderErrorCause: true })).map((line) => `    ${line}`)

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
 import * as Output from "./output.ts"
+import { Terminal } from "./Terminal.ts"
 
 /** `backy find`: where revisions lie, a line each. */
 export const command = Command.make(
@@ -16,6 +17,9 @@ export const command = Command.make(
     Effect.gen(function*() {
       const { find } = yield* load(() => import("../operation/find.ts"))
       const found = yield* find(revisions)
-      yield* Output.lines(found.map(({ id, path }) => uuid ? id : path))
+      const { isTerminal } = yield* Terminal
+      // a script needs the very path that -b named
+      const print = isTerminal ? Output.lines : Output.text
+      yield* print(found.map(({ id, path }) => uuid ? id : path))
     })
 ).pipe(Command.withDescription("Print the path of each revision's map or image."))

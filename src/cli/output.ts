@@ -1,7 +1,7 @@
 /** Answers on standard output: tables, JSON, lines. */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { printable } from "../logging.ts"
+import { escaped, printable } from "../domain/printable.ts"
 
 /** One column: its title, where its text stands, and the cell of each row. */
 export interface Column<Row> {
@@ -28,9 +28,12 @@ export const table = <Row>(columns: ReadonlyArray<Column<Row>>, rows: ReadonlyAr
   )
 }
 
-/** Prints an answer, a line each. */
-export const lines = (texts: ReadonlyArray<string>): Effect.Effect<void> =>
+/** Prints an answer, a line each, whatever they quote. */
+export const lines = (texts: ReadonlyArray<string>): Effect.Effect<void> => text(texts.map(printable))
+
+/** Prints lines as they are: data for scripts, or what was made printable before. */
+export const text = (texts: ReadonlyArray<string>): Effect.Effect<void> =>
   texts.length === 0 ? Effect.void : Console.log(texts.join("\n"))
 
-/** Prints a value as JSON that people can read, too. */
-export const json = (value: unknown): Effect.Effect<void> => Console.log(JSON.stringify(value, null, 2))
+/** Prints a value as JSON that people can read, too: what `printable` would show otherwise is escaped as JSON does. */
+export const json = (value: unknown): Effect.Effect<void> => Console.log(escaped(JSON.stringify(value, null, 2)))

@@ -53,7 +53,7 @@ const show = Command.make("show", { id }, (options) =>
   Effect.gen(function*() {
     const { showReport } = yield* operations
     const Yaml = yield* load(() => import("../domain/Yaml.ts"))
-    yield* Output.lines([Yaml.stringify(yield* showReport(options.id)).trimEnd()])
+    yield* Output.text([Yaml.stringify(yield* showReport(options.id)).trimEnd()])
   })).pipe(Command.withDescription("Print a report as YAML."))
 
 const remove = Command.make("delete", { wait: option.wait, id }, (options) =>

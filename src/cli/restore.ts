@@ -5,6 +5,7 @@ import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { resolve } from "node:path"
+import { printable } from "../domain/printable.ts"
 import type { RestoreIncomplete } from "../operation/restore.ts"
 import * as Rbd from "../platform/Rbd.ts"
 import { CommandLineInvalid } from "./argv.ts"
@@ -26,7 +27,7 @@ const listLost = ({ lost, salvaged }: RestoreIncomplete) =>
   Effect.forEach(
     salvaged ? lost : [],
     ({ chunk, length, offset, why }) =>
-      Console.error(`lost: bytes ${offset} to ${offset + length - 1} (chunk ${chunk} ${why})`),
+      Console.error(printable(`lost: bytes ${offset} to ${offset + length - 1} (chunk ${chunk} ${why})`)),
     { discard: true }
   )
 

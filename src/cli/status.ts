@@ -81,7 +81,7 @@ export const command = Command.make(
       const listed = revisions === undefined
         ? report.revisions.filter(({ isComplete }) => isComplete)
         : report.revisions
-      if (yaml) return yield* Output.lines([Metadata.toYaml(listed)])
+      if (yaml) return yield* Output.text([Metadata.toYaml(listed)])
       if (json) return yield* Effect.flatMap(Metadata.toJson(listed), Output.json)
       const { chunkSize } = yield* Repository
       yield* Output.lines([

@@ -1,6 +1,7 @@
 /** What can be wrong with a config file: it is not there, or it has mistakes. */
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Data from "effect/Data"
+import { printable } from "../domain/printable.ts"
 
 /** One mistake. */
 export interface Problem {
@@ -40,6 +41,3 @@ export class ConfigMissing extends Data.TaggedError("ConfigMissing")<{
     return `there is no config file ${this.file}: ${this.advice}`
   }
 }
-
-/** What a file says about itself must not move a terminal's cursor. */
-const printable = (text: string): string => text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\uFFFD")

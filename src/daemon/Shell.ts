@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { createServer, type Server, type Socket } from "node:net"
+import { printable } from "../domain/printable.ts"
 import { fromUnknown, IoError } from "../platform/IoError.ts"
 import { banner, type Controls, execute } from "./commands.ts"
 import * as TelnetInput from "./TelnetInput.ts"
@@ -36,7 +37,8 @@ const send = (socket: Socket, data: string | Uint8Array): Effect.Effect<void> =>
     socket.write(data, () => resume(Effect.void))
   })
 
-const text = (lines: ReadonlyArray<string>): string => lines.map((line) => `${line}\r\n`).join("")
+/** Whatever the answer quotes, only its own line breaks reach the client. */
+const text = (lines: ReadonlyArray<string>): string => lines.map((line) => `${printable(line)}\r\n`).join("")
 
 /** Packets of a socket, and its end. Reading stops while nobody takes them. */
 const packets = (socket: Socket) =>

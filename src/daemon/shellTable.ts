@@ -1,6 +1,7 @@
 /** The shell's tables, as the ancestor drew them. Pure. */
 import * as DateTime from "effect/DateTime"
 import type { JobStatus } from "../domain/JobStatus.ts"
+import { printable } from "../domain/printable.ts"
 
 /** A table with a frame: titles centred, cells left or right. */
 const framed = (
@@ -26,12 +27,6 @@ const framed = (
     rule
   ]
 }
-
-/** What a name or a tag says must not steer a terminal. */
-const printable = (text: string): string => PLAIN.test(text) ? text : text.replace(/\p{Cc}/gu, "\uFFFD")
-
-/** Nearly every cell: nine thousand of them are looked at for a thousand jobs. */
-const PLAIN = /^[ -~]*$/
 
 /** Asked once, when the daemon starts: the first answer takes some 20 ms, and the zone of a process does not change. */
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone

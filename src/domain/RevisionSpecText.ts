@@ -3,6 +3,7 @@ import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import { hint } from "./closest.ts"
 import * as LocalInstant from "./LocalInstant.ts"
+import { isUnsafe } from "./printable.ts"
 import { TrustLevel } from "./Revision.ts"
 import type { RangeEnd, Reference, RevisionSpec } from "./RevisionSpec.ts"
 
@@ -19,7 +20,10 @@ export class SpecInvalid extends Data.TaggedError("SpecInvalid")<{
 
   /** The spec with a mark below the character at which reading stopped; two lines, for a terminal. */
   get marked(): string {
-    return `${this.spec.replace(/\p{Cc}/gu, " ")}\n${" ".repeat(this.position)}^`
+    // one column for each character, so that the mark stands where it belongs
+    return `${this.spec.replaceAll(/./gsu, (character) => isUnsafe(character) ? "\uFFFD" : character)}\n${
+      " ".repeat(this.position)
+    }^`
   }
 }
 

@@ -3,6 +3,7 @@
  * schedule knows them and retention leaves them alone.
  */
 import * as Schema from "effect/Schema"
+import { printable } from "./printable.ts"
 
 /** What the tags made by hand begin with. */
 export const MANUAL = "manual:"
@@ -19,8 +20,6 @@ export const problem = (text: string): string | undefined => {
   }
   return undefined
 }
-
-const printable = (text: string): string => text.replace(/\p{Cc}/gu, "\uFFFD")
 
 /** A tag as new revisions and schedules may have it. */
 export const Tag = Schema.String.pipe(

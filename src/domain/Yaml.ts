@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import { Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml"
 import type { Alias, Node, Pair, ScalarTag, Tags, YAMLError, YAMLMap } from "yaml"
+import { escaped, isUnsafe } from "./printable.ts"
 import * as Timestamp from "./Timestamp.ts"
 
 /** One mistake, and the line (from 1) in which it stands. */
@@ -89,13 +90,13 @@ const sentence = (mistake: YAMLError, text: string): string => {
 
 /** Block style, sorted keys, no line folding, and nothing that YAML 1.1 (the ancestor's) would read as another type. */
 export const stringify = (value: unknown): string =>
-  new Document(value, {
+  escaped(new Document(value, {
     schema: "core",
     compat: "yaml-1.1",
     sortMapEntries: true,
     aliasDuplicateObjects: false,
-    customTags: (tags): Tags => [timestampTag, exponentTag, indicatorTag, ...tags]
-  }).toString({ lineWidth: 0, indentSeq: false, singleQuote: true, nullStr: "null" })
+    customTags: (tags): Tags => [timestampTag, exponentTag, indicatorTag, unsafeTag, ...tags]
+  }).toString({ lineWidth: 0, indentSeq: false, singleQuote: true, nullStr: "null" }))
 
 const timestampTag: ScalarTag = {
   tag: "tag:yaml.org,2002:timestamp",
@@ -123,6 +124,16 @@ const indicatorTag: ScalarTag = {
   default: true,
   test: /^(?:=|<<)$/,
   resolve: (text) => text
+}
+
+/** Text that must not reach a terminal as it is: in double quotes it can be escaped. */
+const unsafeTag: ScalarTag = {
+  tag: "tag:yaml.org,2002:str",
+  default: true,
+  identify: (value) => typeof value === "string" && isUnsafe(value.replaceAll("\n", "")),
+  resolve: (text) => text,
+  // what JSON leaves as it is, `escaped` does not
+  stringify: (node) => JSON.stringify(node.value)
 }
 
 /** A value and the lines of what is in it. */

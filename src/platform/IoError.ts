@@ -3,6 +3,7 @@
  */
 import type { PlatformError } from "@effect/platform/Error"
 import * as Data from "effect/Data"
+import { printable } from "../domain/printable.ts"
 import { codeOf, isErrnoError, textOf } from "./errno.ts"
 
 /**
@@ -22,8 +23,9 @@ export class IoError extends Data.TaggedError("IoError")<{
   override get message(): string {
     const text = this.detail ?? textOf(this.code)
     const code = this.code === "UNKNOWN" ? "" : ` (${this.code})`
-    // A hostile name must not forge a second line or confuse the terminal.
-    return `cannot ${this.operation} ${this.path}: ${text ?? "unknown error"}${code}`.replace(/\p{Cc}+/gu, " ")
+    // A hostile name must not forge a second line or confuse the terminal; what programs said has lines of its own.
+    const why = (text ?? "unknown error").replaceAll(/[\r\n\t]+/g, " ")
+    return printable(`cannot ${this.operation} ${this.path}: ${why}${code}`)
   }
 }
 

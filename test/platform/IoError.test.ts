@@ -83,7 +83,7 @@ it("every errno of the system has a name, and every name a text", () => {
 })
 
 it("a message is one line, whatever was thrown", () => {
-  assert.strictEqual(fromUnknown("read", "/a\n\u001b[31mb", "c\r\nd").message, "cannot read /a [31mb: c d")
+  assert.strictEqual(fromUnknown("read", "/a\n\u001b[31mb", "c\r\nd").message, "cannot read /a\\x0a\\x1b[31mb: c d")
   FastCheck.assert(FastCheck.property(FastCheck.anything(), (cause) => {
     const { message } = fromUnknown("read", "/f", cause)
     assert.notInclude(message, "\n")
