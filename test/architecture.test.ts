@@ -17,8 +17,9 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
   "config/": ["domain/", "platform/", "nbd/", "ceph/"],
   "store/": ["domain/", "platform/", "nbd/", "ceph/"],
   "source/": ["domain/", "platform/", "nbd/", "ceph/"],
-  "repository/": ["domain/", "platform/", "nbd/", "ceph/", "config/", "store/", "source/"],
-  "operation/": ["domain/", "platform/", "nbd/", "ceph/", "config/", "store/", "source/", "repository/"],
+  "remote/": ["domain/", "platform/", "nbd/", "ceph/"],
+  "repository/": ["domain/", "platform/", "nbd/", "ceph/", "config/", "store/", "source/", "remote/"],
+  "operation/": ["domain/", "platform/", "nbd/", "ceph/", "config/", "store/", "source/", "remote/", "repository/"],
   "daemon/": [
     "domain/",
     "platform/",
@@ -27,6 +28,7 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
     "config/",
     "store/",
     "source/",
+    "remote/",
     "repository/",
     "operation/",
     "logging.ts"
@@ -39,6 +41,7 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
     "config/",
     "store/",
     "source/",
+    "remote/",
     "repository/",
     "operation/",
     "logging.ts"
@@ -52,6 +55,7 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
     "config/",
     "store/",
     "source/",
+    "remote/",
     "repository/",
     "operation/",
     "daemon/",

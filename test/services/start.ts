@@ -1,6 +1,6 @@
 /**
- * Brings Ceph and Consul up before the tests and down after them. Both live in one directory that is removed
- * afterwards; with BACKY_TEST_SERVICES=DIR they stay up there, so that the next run begins at once.
+ * Brings Ceph, its object gateway and Consul up before the tests and down after them. All live in one directory that is
+ * removed afterwards; with BACKY_TEST_SERVICES=DIR they stay up there, so that the next run begins at once.
  */
 import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
@@ -34,6 +34,7 @@ export const setup = () => {
   const ceph = join(directory, "ceph")
   const consul = join(directory, "consul")
   adopt("ceph-up", ceph, { CEPH_UP_PACKAGES: "qemu-utils qemu-block-extra qemu-system-common" })
+  adopt("rgw-up", ceph, {})
   adopt("consul-up", consul, {
     CONSUL_UP_TOKEN: "00000000-0000-4000-8000-000000000001",
     CONSUL_UP_KV_TOKEN: LIMITED_TOKEN,
@@ -41,6 +42,7 @@ export const setup = () => {
   })
   return () => {
     if (kept !== undefined) return
+    execFileSync(script("rgw-up"), ["--down", ceph], { stdio: ["ignore", "ignore", "inherit"] })
     for (const [down, of] of [["consul-down", consul], ["ceph-down", ceph]] as const) {
       execFileSync(script(down), [of], { stdio: ["ignore", "ignore", "inherit"] })
     }
