@@ -15,7 +15,9 @@ import * as Option from "effect/Option"
 import { resolve } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import pkg from "../../package.json" with { type: "json" }
+import { printable } from "../logging.ts"
 import type { Daemon } from "../operation/Daemon.ts"
+import * as Finished from "../operation/Finished.ts"
 import type * as Port from "../operation/Output.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import type { Connector } from "../platform/Consul.ts"
@@ -180,6 +182,7 @@ export const run = <E extends KnownError>(
       yield* terminal.settled
       return EXIT.done
     }
+    const finished = yield* Finished.Finished
     const command = backy.pipe(
       Command.transformHandler((handler, options) =>
         Option.isSome(options.log) ? Effect.tapErrorCause(handler, logFailure) : handler
@@ -192,7 +195,10 @@ export const run = <E extends KnownError>(
       // the library prints what is invalid itself, and not as a sentence
       Effect.withConsole({ ...console, error: () => Effect.void })
     )
-    yield* terminal.settled
+    yield* Effect.catchAll(terminal.settled, (error) =>
+      finished.outcome() === undefined
+        ? error
+        : Console.error(`backy: all is done, but not all of the report could be printed: ${printable(error.message)}`))
     return EXIT.done
   }).pipe(
     Effect.provide(unused),

@@ -1,5 +1,6 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,6 +8,7 @@ import * as Option from "effect/Option"
 import { counted } from "../domain/counted.ts"
 import type { Schedule } from "../domain/JobConfig.ts"
 import type { BackupReport } from "../operation/backup.ts"
+import { afterwards } from "./afterwards.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -49,10 +51,15 @@ export const command = Command.make(
   "backup",
   {
     force: option.force("Take tags that the schedule does not know."),
+    acceptShrink: Options.boolean("accept-shrink").pipe(
+      Options.withDescription(
+        "Take a source that has lost its content: empty, less than half of what it was, or wiped."
+      )
+    ),
     wait: option.wait,
     tags: Args.optional(TagList.fresh)
   },
-  ({ force, tags, wait }) =>
+  ({ acceptShrink, force, tags, wait }) =>
     Effect.gen(function*() {
       const { jobWithSource } = yield* load(() => import("./job.ts"))
       const { backup } = yield* load(() => import("../operation/backup.ts"))
@@ -60,17 +67,19 @@ export const command = Command.make(
       const Registry = yield* load(() => import("../source/registry.ts"))
       const { providers, schedule, settings, source } = yield* jobWithSource
       if (Option.isNone(tags)) return yield* new NoTags({ known: byInterval(schedule) })
-      const rotation = settings.verifyRotation === undefined ? {} : { verifyRotation: settings.verifyRotation }
+      const { freeSpaceFloor, verifyRotation } = settings
       yield* Effect.gen(function*() {
         const report = yield* backup({
           tags: tags.value,
           schedule,
           force,
+          acceptShrink,
           backend: source.backend ?? "chunked",
           wait,
-          ...rotation
+          ...verifyRotation === undefined ? {} : { verifyRotation },
+          ...freeSpaceFloor === undefined ? {} : { freeSpaceFloor }
         })
-        yield* Output.lines(describe(report, (yield* Source).name))
+        yield* afterwards(Output.lines(describe(report, (yield* Source).name)))
       }).pipe(
         Effect.provide(Registry.layer(source)),
         Effect.provideService(Registry.Registry, providers)

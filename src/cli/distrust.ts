@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import { afterwards } from "./afterwards.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
 import * as Output from "./output.ts"
@@ -23,8 +24,8 @@ export const command = Command.make(
         until: until === undefined ? undefined : DateTime.unsafeMake(until.to + 1),
         wait
       })
-      yield* Output.lines(
+      yield* afterwards(Output.lines(
         distrusted.length === 0 ? ["no trusted revision fits"] : distrusted.map(({ id }) => `distrusted ${id}`)
-      )
+      ))
     })
 ).pipe(Command.withDescription("Distrust revisions: backups no longer build on them until verify has read them."))

@@ -3,6 +3,7 @@ import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
 import { counted } from "../domain/counted.ts"
 import type { Decision } from "../domain/Retention.ts"
+import { afterwards } from "./afterwards.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -47,9 +48,10 @@ export const command = Command.make(
       const { schedule } = yield* job
       const { decisions } = yield* expire({ ...options, schedule })
       const shown = options.dryRun ? decisions : decisions.filter(({ _tag }) => _tag !== "keep")
-      yield* Output.lines([
+      const answer = Output.lines([
         ...shown.length === 0 ? [] : Output.table(columns(), shown),
         summary(decisions, options.dryRun)
       ])
+      yield* options.dryRun ? answer : afterwards(answer)
     })
 ).pipe(Command.withDescription("Apply the schedule's retention now."))

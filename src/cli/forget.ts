@@ -1,5 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
+import { afterwards } from "./afterwards.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
 import * as Output from "./output.ts"
@@ -16,10 +17,10 @@ export const command = Command.make(
     Effect.gen(function*() {
       const { forget } = yield* load(() => import("../operation/forget.ts"))
       const ids = yield* forget(options)
-      yield* Output.lines(
+      yield* afterwards(Output.lines(
         ids.length === 0
           ? ["no revision fits"]
           : [...ids.map((id) => `removed ${id}`), "their chunks go with the next purge"]
-      )
+      ))
     })
 ).pipe(Command.withDescription("Remove revisions."))

@@ -1,6 +1,7 @@
 import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
+import { afterwards } from "./afterwards.ts"
 import { CommandLineInvalid } from "./argv.ts"
 import { load } from "./load.ts"
 import * as Output from "./output.ts"
@@ -41,9 +42,9 @@ export const command = Command.make(
         Effect.provideService(Registry.Registry, known)
       )
       yield* Effect.catchAll(check, (error) => Effect.logWarning(`as it is now, backy ${error.message}`))
-      yield* Output.lines([
+      yield* afterwards(Output.lines([
         `made ${config}, which holds the schedule`,
         `next: backy -b ${directory} backup daily`
-      ])
+      ]))
     })
 ).pipe(Command.withDescription("Make a repository in the directory that -b names."))

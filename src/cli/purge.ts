@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { counted } from "../domain/counted.ts"
+import { afterwards } from "./afterwards.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -14,7 +15,7 @@ export const command = Command.make(
     Effect.gen(function*() {
       const { purge } = yield* load(() => import("../operation/purge.ts"))
       const report = yield* purge(options)
-      yield* Output.lines([
+      const answer = Output.lines([
         `${options.dryRun ? "would remove" : "removed"} ${counted(report.chunks, "chunk")} ` +
         `(${Humanise.bytes(report.bytes)})` +
         (report.leftovers + report.maps === 0
@@ -25,5 +26,6 @@ export const command = Command.make(
           `left alone: ${counted(report.unknown, "file")} among the chunks that backy did not make`
         ]
       ])
+      yield* options.dryRun ? answer : afterwards(answer)
     })
 ).pipe(Command.withDescription("Delete chunks that no revision needs, and what interrupted runs left."))

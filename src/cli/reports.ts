@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { listReports } from "../operation/reports.ts"
 import type { Report } from "../repository/Quarantine.ts"
+import { afterwards } from "./afterwards.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -60,7 +61,7 @@ const remove = Command.make("delete", { wait: option.wait, id }, (options) =>
   Effect.gen(function*() {
     const { deleteReport } = yield* operations
     yield* deleteReport(options)
-    yield* Output.lines([`deleted report ${options.id}`])
+    yield* afterwards(Output.lines([`deleted report ${options.id}`]))
   })).pipe(Command.withDescription("Delete a report and the contents that only it names."))
 
 /** The subcommands of `backy reports`. */

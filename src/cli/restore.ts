@@ -8,6 +8,7 @@ import { resolve } from "node:path"
 import { printable } from "../domain/printable.ts"
 import type { RestoreIncomplete } from "../operation/restore.ts"
 import * as Rbd from "../platform/Rbd.ts"
+import { afterwards } from "./afterwards.ts"
 import { CommandLineInvalid } from "./argv.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
@@ -76,8 +77,8 @@ export const command = Command.make(
         })
       }).pipe(Effect.tapErrorTag("RestoreIncomplete", listLost))
       if (toOutput) return
-      yield* Output.lines([
+      yield* afterwards(Output.lines([
         `restored revision ${report.revision} to ${target}: ${Humanise.bytes(report.size)}, every byte checked`
-      ])
+      ]))
     })
 ).pipe(Command.withDescription("Restore a revision's image."))

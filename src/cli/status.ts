@@ -10,9 +10,10 @@ import { load } from "./load.ts"
 import * as option from "./options.ts"
 import * as Output from "./output.ts"
 
-const trust = ({ distrust, isComplete, trust }: Revision): string => {
+const trust = ({ accepted, distrust, isComplete, trust }: Revision): string => {
   if (!isComplete) return "incomplete"
-  return distrust === undefined ? trust : `${trust} (${distrust.reason})`
+  const remarks = [distrust?.reason, accepted && `accepted: ${accepted}`].filter((remark) => remark !== undefined)
+  return remarks.length === 0 ? trust : `${trust} (${remarks.join("; ")})`
 }
 
 const stored = (revision: Revision): number | undefined => {

@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import type { TagChange } from "../operation/tags.ts"
+import { afterwards } from "./afterwards.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
 import * as Output from "./output.ts"
@@ -25,11 +26,11 @@ const make = (change: TagChange, description: string) =>
           Effect.catchTag("ConfigMissing", () => Effect.succeed(undefined))
         )
         const edited = yield* tags({ ...options, change, schedule })
-        yield* Output.lines(
+        yield* afterwards(Output.lines(
           edited.length === 0
             ? ["no tags are different now"]
             : edited.map((revision) => `${revision.id}  ${revision.tags.join(",") || "-"}`)
-        )
+        ))
       })
   ).pipe(Command.withDescription(description))
 

@@ -1,7 +1,9 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { counted } from "../domain/counted.ts"
+import * as Finished from "../operation/Finished.ts"
 import type { UpgradeReport } from "../operation/upgrade.ts"
+import { afterwards } from "./afterwards.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -39,8 +41,11 @@ export const command = Command.make(
       const { upgrade } = yield* load(() => import("../operation/upgrade.ts"))
       const { backend } = (yield* job).source
       const report = yield* upgrade({ dryRun, force, backend: backend ?? "chunked", wait }).pipe(
-        Effect.tapErrorTag("UpgradeIncomplete", (error) => print(error.report, false))
+        Effect.tapErrorTag(
+          "UpgradeIncomplete",
+          (error) => Effect.zipRight(Finished.tell("failed"), print(error.report, false))
+        )
       )
-      yield* print(report, dryRun)
+      yield* dryRun ? print(report, dryRun) : afterwards(print(report, dryRun))
     })
 ).pipe(Command.withDescription("Convert revisions that backy 2.5 made to the current format, newest first."))

@@ -1,8 +1,12 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { counted } from "../domain/counted.ts"
+import * as Finished from "../operation/Finished.ts"
 import type { Verdict } from "../operation/recordFindings.ts"
 import type { VerifyReport } from "../operation/verify.ts"
+import type { LockHeld } from "../platform/FileLock.ts"
+import type { IoError } from "../platform/IoError.ts"
+import { afterwards } from "./afterwards.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
 import * as option from "./options.ts"
@@ -43,8 +47,16 @@ export const command = Command.make(
   { revisions: option.revisions("clean"), wait: option.wait },
   (options) =>
     Effect.flatMap(load(() => import("../operation/verify.ts")), ({ verify }) => verify(options)).pipe(
-      Effect.tap(print),
-      Effect.tapErrorTag("DamageFound", ({ report }) => print(report)),
+      Effect.tap((report) => afterwards(print(report))),
+      Effect.tapErrorTag("DamageFound", ({ report }) => Effect.zipRight(Finished.tell("failed"), print(report))),
+      Effect.catchTag("ResultNotRecorded", ({ because, report }) =>
+        Effect.zipRight(
+          print(report),
+          Effect.zipRight(
+            Effect.logWarning("this result was not recorded: trust is as it was"),
+            Effect.fail<LockHeld | IoError>(because)
+          )
+        )),
       Effect.asVoid
     )
 ).pipe(Command.withDescription("Read what is stored again and check it against its hashes. Deletes nothing."))

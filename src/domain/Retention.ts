@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { format } from "./Interval.ts"
 import type { Rule, Schedule } from "./JobConfig.ts"
+import { keptForLoss } from "./LostContent.ts"
 import { history, type Revision } from "./Revision.ts"
 import { isManual } from "./Tag.ts"
 import { counts } from "./Trust.ts"
@@ -45,11 +46,13 @@ interface Verdict {
  * Decides about every revision, oldest first. Of each tag the newest `keep` revisions stay, and everything that is not
  * older than `keep` times its interval. Only those that `Trust.counts` are counted: what nobody could restore must not
  * push out what somebody could. The newest trusted revision stays whatever its tags say; incomplete
- * ones belong to the next backup and are left alone.
+ * ones belong to the next backup and are left alone. Where somebody accepted that a source had lost its content, the
+ * revision before that loses nothing until somebody forgets it.
  */
 export const decide = (situation: Situation): ReadonlyArray<Decision> => {
   const revisions = history(situation.revisions)
   const last = lastTrusted(revisions, situation.now)
+  const atLoss = keptForLoss(revisions)
   const newer = new Map<string, number>()
   const decisions = revisions.toReversed().map((revision): Decision => {
     if (!revision.isComplete) return keep(revision, "incomplete: the next backup removes it")
@@ -57,7 +60,8 @@ export const decide = (situation: Situation): ReadonlyArray<Decision> => {
     if (counts(revision, situation.now)) {
       for (const tag of revision.tags) newer.set(tag, (newer.get(tag) ?? 0) + 1)
     }
-    return conclude(revision, verdicts, last.includes(revision))
+    const marked = atLoss.get(revision)
+    return marked === undefined ? conclude(revision, verdicts, last.includes(revision)) : keep(revision, marked)
   })
   return decisions.toReversed()
 }

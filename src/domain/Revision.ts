@@ -34,6 +34,12 @@ export type TrustLevel = typeof TrustLevel.Type
 export const DistrustReason = word("damaged", "source-mismatch", "manual")
 export type DistrustReason = typeof DistrustReason.Type
 
+/** What an operator took although it is no ordinary backup: a source that had lost its content. */
+export const Accepted = Schema.Literal("shrink").annotations({
+  message: () => ({ message: "expected shrink", override: true })
+})
+export type Accepted = typeof Accepted.Type
+
 const Anything = Schema.Record({ key: Schema.String, value: Schema.Unknown })
 const Count = Schema.Number.pipe(Schema.int(), Schema.nonNegative())
 const Bytes = Count.annotations({ description: "bytes" })
@@ -90,6 +96,8 @@ export class Revision extends Schema.Class<Revision>("Revision")({
   verifiedAt: maybe(Schema.DateTimeUtcFromSelf),
   distrust: maybe(Distrust),
   verification: maybe(Verification),
+  /** That its source had lost content, and that somebody accepted it; `LostContent` and `Retention` have the rules. */
+  accepted: maybe(Accepted),
   /** Keys of the file that this version does not know. They survive a rewrite. */
   unknown: maybe(Anything)
 }) {
@@ -165,7 +173,8 @@ const OnDisk = Schema.Struct({
   map_digest: maybe(Digest),
   verified_at: maybe(Instant),
   distrust: maybe(Schema.Struct({ ...Distrust.fields, at: Instant }, Anything)),
-  verification: maybe(Verification)
+  verification: maybe(Verification),
+  accepted: maybe(Accepted)
 }, Anything)
 
 const decodeOnDisk = Schema.decodeUnknownEither(OnDisk)
@@ -187,6 +196,7 @@ export const parseYaml = (text: string): Either.Either<Revision, RevisionInvalid
       Either.mapLeft(decodeOnDisk(parsed.value), (error) => new RevisionInvalid({ reason: sentence(error) }))
     ),
     Either.map(({
+      accepted,
       backend_type,
       distrust,
       map_digest,
@@ -216,6 +226,7 @@ export const parseYaml = (text: string): Either.Either<Revision, RevisionInvalid
         verifiedAt: verified_at?.at,
         distrust: distrust && { ...distrust, at: distrust.at.at },
         verification,
+        accepted,
         unknown: Object.keys(unknown).length === 0 ? undefined : unknown
       })
     )
@@ -237,7 +248,8 @@ export const encodeYaml = (revision: Revision): string =>
     verified_at: revision.verifiedAt && Timestamp.format(revision.verifiedAt),
     distrust: revision.distrust &&
       withoutUndefined({ ...revision.distrust, at: Timestamp.format(revision.distrust.at) }),
-    verification: revision.verification && withoutUndefined(revision.verification)
+    verification: revision.verification && withoutUndefined(revision.verification),
+    accepted: revision.accepted
   }))
 
 const withoutUndefined = (record: object): object =>

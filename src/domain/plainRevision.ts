@@ -4,7 +4,7 @@
  * means the same to the parser; everything else is left to that. Pure.
  */
 import type * as DateTime from "effect/DateTime"
-import type { BackendType, TrustLevel, Verification } from "./Revision.ts"
+import type { Accepted, BackendType, TrustLevel, Verification } from "./Revision.ts"
 import { isRevisionId, type RevisionId } from "./RevisionId.ts"
 import * as Timestamp from "./Timestamp.ts"
 
@@ -23,6 +23,7 @@ export interface PlainRevision {
   readonly mapDigest: string | undefined
   readonly verifiedAt: DateTime.Utc | undefined
   readonly verification: Verification | undefined
+  readonly accepted: Accepted | undefined
 }
 
 // quoted, because nothing but these might be a number
@@ -37,6 +38,7 @@ const word = /^(?!(?:null|true|false)$)[a-z](?:[\w.:-]*\w)?$/i
 
 /** What each key's value looks like; those of `nested` have their values in the lines below. */
 const plain: Readonly<Record<string, RegExp>> = {
+  accepted: /^shrink$/,
   backend_type: /^(?:chunked-v3|chunked|cowfile)$/,
   map_digest: /^(?=.*[abcdf])[0-9a-f]{64}$|^'[0-9a-f]{64}'$/,
   parent: new RegExp(`^''$|${id.source}`),
@@ -162,6 +164,7 @@ const found = (values: ReadonlyMap<string, string>, tags: ReadonlyArray<string>)
     size: size === undefined ? undefined : Number(size),
     mapDigest: digest === undefined ? undefined : unquoted(digest),
     verifiedAt: verifiedAt?.at,
-    verification: verificationOf(values)
+    verification: verificationOf(values),
+    accepted: values.has("accepted") ? "shrink" : undefined
   }
 }

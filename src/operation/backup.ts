@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { FreeSpace } from "../config/Settings.ts"
 import type { Schedule } from "../domain/JobConfig.ts"
 import * as Revision from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
@@ -21,11 +22,15 @@ import { compareAgain } from "./compareAgain.ts"
 import { compareSamples, type Rotation } from "./compareSamples.ts"
 import { cowImage } from "./cowImage.ts"
 import { distrustLine } from "./distrustLine.ts"
+import * as Finished from "./Finished.ts"
+import { requireFloor } from "./freeSpaceFloor.ts"
 import { heal, retrust } from "./heal.ts"
 import { withoutIncomplete } from "./leftovers.ts"
+import { judge } from "./lostContent.ts"
 import { refuse, reportHealed } from "./mismatch.ts"
 import { snapshot, type Taken } from "./snapshot.ts"
 import { requireKnownTags } from "./tags.ts"
+import { warnOfClock } from "./warnOfClock.ts"
 
 /** The new revision and what it took. Sizes in bytes. */
 export interface BackupReport {
@@ -37,14 +42,18 @@ export interface BackupReport {
 
 /**
  * Makes a new revision: succeeds if and only if a new, complete, durable and verified one exists. Fails with
- * `TagsUnknown`, `SourceNotReady`, `LockHeld`, `VerificationFailed`, `SourceChanged`, `SourceShrank`,
- * `RepositoryMissing` or `IoError`; then nothing older was harmed and the next backup needs no hand.
+ * `TagsUnknown`, `FloorReached`, `SourceNotReady`, `SourceLostContent`, `LockHeld`, `VerificationFailed`, `SourceChanged`,
+ * `SourceShrank`, `RepositoryMissing` or `IoError`; then nothing older was harmed and the next backup needs no hand.
  */
 export const backup = Effect.fn("backup")(function*(options: {
   readonly tags: ReadonlyArray<string>
   readonly schedule: Schedule
   /** Accepts tags that the schedule does not know, and begins where there may be too little room to convert a base. */
   readonly force: boolean
+  /** Takes a source that has lost its content. */
+  readonly acceptShrink?: boolean
+  /** How much must be free on the repository's disk for a backup to begin. Default: nothing. */
+  readonly freeSpaceFloor?: FreeSpace
   /**
    * In how many backups, or in which time, every block of a source that is compared by samples is to be compared once.
    * Default: 30 backups.
@@ -59,14 +68,17 @@ export const backup = Effect.fn("backup")(function*(options: {
   if (!options.force) yield* requireKnownTags(options.tags, options.schedule)
   yield* source.check
   yield* locks.forBackup(options.wait)
+  if (options.freeSpaceFloor !== undefined) yield* requireFloor(options.freeSpaceFloor)
   const started = yield* Clock.currentTimeNanos
   const { history, removed } = yield* withoutIncomplete
   const id = yield* freshId
   const repository = yield* Repository
+  const at = yield* now
+  yield* warnOfClock(history.complete, at)
   const incomplete = Revision.make({
     id,
     backendType: options.backend === "cowfile" ? "cowfile" : "chunked-v3",
-    timestamp: yield* now,
+    timestamp: at,
     parent: history.complete.at(-1)?.id ?? null,
     tags: Revision.sortedTags(options.tags),
     trust: "trusted",
@@ -74,7 +86,14 @@ export const backup = Effect.fn("backup")(function*(options: {
   })
   yield* repository.publish(incomplete)
   const runs = runsOf(options.verifyRotation ?? 30, options.schedule)
-  return yield* make(incomplete, { history, removed, started, runs, force: options.force }).pipe(
+  return yield* make(incomplete, {
+    history,
+    removed,
+    started,
+    runs,
+    force: options.force,
+    acceptShrink: options.acceptShrink ?? false
+  }).pipe(
     Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : tidy(id))
   )
 }, Effect.scoped)
@@ -103,10 +122,11 @@ interface Beginning {
   /** In how many runs a rotating verification comes round. */
   readonly runs: number
   readonly force: boolean
+  readonly acceptShrink: boolean
 }
 
 const make = Effect.fnUntraced(
-  function*(incomplete: Revision.Revision, { force, history, removed, runs, started }: Beginning) {
+  function*(incomplete: Revision.Revision, { acceptShrink, force, history, removed, runs, started }: Beginning) {
     const repository = yield* Repository
     const taken = yield* snapshot({
       revision: incomplete.id,
@@ -114,6 +134,8 @@ const make = Effect.fnUntraced(
       complete: history.complete.map(({ id }) => id),
       incomplete: removed
     })
+    const plausible = yield* judge(history.complete, acceptShrink)
+    yield* plausible.size(taken.size)
     yield* heal(history, taken)
     const whole = yield* retrust(history)
     const current = { ...history, complete: replaced(history.complete, whole) }
@@ -128,13 +150,20 @@ const make = Effect.fnUntraced(
     const { base, chunks: { map, ...chunks }, finish, image, touched } = asImage
       ? yield* cowImage({ id: incomplete.id, content, size: taken.size, complete })
       : yield* asChunks(incomplete.id, taken, complete, force)
+    yield* plausible.content(map)
     const { differences, ...compared } = yield* compareWith(incomplete.id, taken, image, touched, {
       previous: complete.findLast((revision) => revision.isTrusted)?.verification,
       runs
     })
     yield* reportHealed(incomplete.id, compared.healed)
     if (differences.length > 0) {
-      if (content._tag === "Changes") yield* distrustLine(complete, base, map, differences)
+      if (content._tag === "Changes") {
+        // that it cannot be written down does not make it less so
+        yield* Effect.catchAll(
+          distrustLine(complete, base, map, differences),
+          (error) => Effect.logWarning(`older revisions were not distrusted, although they should be: ${error.message}`)
+        )
+      }
       return yield* refuse(incomplete.id, map.chunkSize, differences)
     }
     const mapDigest = yield* finish
@@ -152,11 +181,12 @@ const make = Effect.fnUntraced(
         chunks_found: chunks.found,
         chunks_unchanged: chunks.unchanged
       },
-      verification: compared.verification
+      verification: compared.verification,
+      accepted: plausible.accepted() ? "shrink" : undefined
     })
     // from here on the revision exists, and nothing that still happens may make this look like a failure
     yield* Effect.uninterruptible(Effect.zipRight(
-      Effect.zipRight(repository.publish(revision), taken.published),
+      Effect.all([repository.publish(revision), Finished.tell("done"), taken.published], { discard: true }),
       Effect.catchAllCause(
         retrust(current),
         (cause) => Effect.logWarning("older revisions were not looked at again", cause)

@@ -48,18 +48,40 @@ export const isWhole = (state: Verdict["state"]): boolean => {
   }
 }
 
+/** What can be said after an examination. */
+export interface Findings {
+  readonly verdicts: ReadonlyArray<Verdict>
+  /** What kept verdicts from being written down; none on a read-only copy, where nobody expects that. */
+  readonly unrecorded: IoError | undefined
+}
+
+/** Writes a revision down, if it can. Never fails: a verdict stands whether or not it is written down. */
+type Record = (revision: Revision) => Effect.Effect<void, never, Repository>
+
 /**
- * Writes down what an examination found, with the locks held: all that was wrong is looked at once more. Every revision
- * that names a damaged or missing chunk becomes distrusted, asked for or not; whole ones become verified. Fails with
- * `IoError`.
+ * Judges what an examination found and writes that down, with the locks held: all that was wrong is looked at once more.
+ * Every revision that names a damaged or missing chunk becomes distrusted, asked for or not; whole ones become verified.
+ * What cannot be written down is told all the same. Without `write`, and without locks, it only judges. Fails with
+ * `IoError` when what was wrong cannot be looked at.
  */
-export const recordFindings = Effect.fn("recordFindings")(function*(examination: Examination) {
+export const recordFindings = Effect.fn("recordFindings")(function*(
+  examination: Examination,
+  options: { readonly write: boolean }
+) {
   const repository = yield* Repository
   const at = yield* now
   const history = yield* repository.history
+  let unrecorded: IoError | undefined
+  const record: Record = (revision) =>
+    options.write
+      ? Effect.catchAll(repository.publish(revision), (error) => {
+        if (error.code !== "EROFS") unrecorded ??= error
+        return Effect.logWarning(`the result for revision ${revision.id} is not recorded: ${error.message}`)
+      })
+      : Effect.void
   for (const { path, reason } of history.broken) yield* Effect.logWarning(`not verified: ${path}: ${reason}`)
   const wrong = yield* stillWrong(examination)
-  yield* distrustOwners(wrong, examination.examined, history.complete, at)
+  if (options.write) yield* distrustOwners(wrong, examination.examined, history.complete, at, record)
 
   const verdicts: Array<Verdict> = []
   for (const { held, revision } of examination.examined) {
@@ -70,11 +92,11 @@ export const recordFindings = Effect.fn("recordFindings")(function*(examination:
     )
     verdicts.push(
       Either.isLeft(lost)
-        ? yield* judgeWithoutMap(current, lost.left, at)
-        : yield* judge(current, Either.isRight(held) && held.right.path !== undefined, lost.right, at)
+        ? yield* judgeWithoutMap(current, lost.left, at, record)
+        : yield* judge(current, Either.isRight(held) && held.right.path !== undefined, lost.right, at, record)
     )
   }
-  return verdicts
+  return { verdicts, unrecorded } satisfies Findings
 })
 
 /** Distrusts all revisions that name a chunk which is proven bad, also those that were not asked for. */
@@ -82,7 +104,8 @@ const distrustOwners = Effect.fnUntraced(function*(
   wrong: Wrong,
   examined: ReadonlyArray<Examined>,
   revisions: ReadonlyArray<Revision>,
-  at: DateTime.Utc
+  at: DateTime.Utc,
+  record: Record
 ) {
   const proven = [...wrong.chunks.values()].filter(({ state }) => state !== "unreadable").map(({ id }) => id)
   if (proven.length === 0) return
@@ -100,7 +123,13 @@ const distrustOwners = Effect.fnUntraced(function*(
 
 type Lost = Effect.Effect.Success<ReturnType<typeof lostOf>>
 
-const judge = Effect.fnUntraced(function*(revision: Revision, inFile: boolean, lost: Lost, at: DateTime.Utc) {
+const judge = Effect.fnUntraced(function*(
+  revision: Revision,
+  inFile: boolean,
+  lost: Lost,
+  at: DateTime.Utc,
+  record: Record
+) {
   if (lost.length > 0) {
     const damaged = lost.some(({ state }) => state !== "unreadable")
     if (damaged && inFile) yield* record(Trust.distrust(revision, { reason: "damaged", at }))
@@ -120,7 +149,8 @@ const judge = Effect.fnUntraced(function*(revision: Revision, inFile: boolean, l
 const judgeWithoutMap = Effect.fnUntraced(function*(
   revision: Revision,
   first: MapUnusable | IoError,
-  at: DateTime.Utc
+  at: DateTime.Utc,
+  record: Record
 ) {
   const repository = yield* Repository
   const again = yield* Effect.either(repository.readMap(revision))
@@ -172,10 +202,3 @@ const keepEvidence = Effect.fnUntraced(function*(
     findings
   })
 })
-
-/** Publishes a verdict. On a read-only copy the verdict stands all the same, it is only not written down. */
-const record = (revision: Revision) =>
-  Effect.flatMap(Repository, (repository) => repository.publish(revision)).pipe(
-    Effect.catchIf((error) => error.code === "EROFS", () =>
-      Effect.logWarning(`revision ${revision.id} is on a read-only file system: the result is not recorded`))
-  )

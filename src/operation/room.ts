@@ -50,7 +50,7 @@ export const roomFor = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revi
       largest = Math.max(largest, (yield* Files.find(`${repository.directory}/${name}`))?.allocated ?? 0)
     }
   }
-  return { needed: chunks + largest, free: yield* space.at(repository.directory) } satisfies Room
+  return { needed: chunks + largest, free: (yield* space.at(repository.directory))?.free } satisfies Room
 })
 
 /** Fails with `SpaceLacking` when too little is free, unless forced. */

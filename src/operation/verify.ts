@@ -1,10 +1,12 @@
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { counted } from "../domain/counted.ts"
+import type { LockHeld } from "../platform/FileLock.ts"
+import type { IoError } from "../platform/IoError.ts"
 import * as locks from "../repository/locks.ts"
-import * as StoredId from "../store/storedId.ts"
-import { type Examination, examine } from "./examine.ts"
+import { examine } from "./examine.ts"
 import { isWhole, recordFindings, type Verdict } from "./recordFindings.ts"
 import { RevisionIncomplete, select, type Selection } from "./select.ts"
 
@@ -16,22 +18,54 @@ export interface VerifyReport {
   readonly bytes: number
 }
 
+/** What is to be done about revisions that are not whole, as far as anything can be. */
+const adviceFor = (verdicts: ReadonlyArray<Verdict>): ReadonlyArray<string> => {
+  const is = (state: Verdict["state"]) => verdicts.some((verdict) => verdict.state === state)
+  return [
+    ...is("damaged")
+      ? [
+        "the next backup stores damaged chunks again that the source still has, backy restore --salvage saves the rest"
+      ]
+      : [],
+    ...is("map-unusable")
+      ? [
+        "what a map that cannot be used has named is known to nobody: put it back from a copy of the repository, " +
+        "or give the revision up with backy forget; until then nothing is purged"
+      ]
+      : [],
+    ...is("unreadable") ? ["I/O errors prove nothing about what is stored: look at the disk, and verify again"] : []
+  ]
+}
+
 /** `verify` found damage. Nothing was deleted; the report says what is lost. */
 export class DamageFound extends Data.TaggedError("DamageFound")<{ readonly report: VerifyReport }> {
   override get message() {
     const bad = this.report.verdicts.filter(({ state }) => !isWhole(state))
-    return `${bad.length} of ${counted(this.report.verdicts.length, "revision")} ` +
+    return [
+      `${bad.length} of ${counted(this.report.verdicts.length, "revision")} ` +
       `${bad.length === 1 ? "is" : "are"} not whole: ` +
-      `${bad.map(({ revision, state }) => `${revision} (${state})`).join(", ")}; ` +
-      "the next backup stores again what the source still has, backy restore --salvage saves the rest"
+      bad.map(({ revision, state }) => `${revision} (${state})`).join(", "),
+      ...adviceFor(bad)
+    ].join("; ")
+  }
+}
+
+/** All that was read is whole, but that could not be written down: trust is as it was. */
+export class ResultNotRecorded extends Data.TaggedError("ResultNotRecorded")<{
+  readonly report: VerifyReport
+  readonly because: LockHeld | IoError
+}> {
+  override get message() {
+    return `the result was not recorded: ${this.because.message}`
   }
 }
 
 /**
  * Reads what is stored for some revisions again and checks it against its hashes: every chunk once, however many
  * revisions name it. Destroys nothing. Whole revisions become verified; revisions with damaged or missing chunks become
- * distrusted, all of them that name such a chunk. Fails with `DamageFound` when anything is not whole, `LockHeld` when
- * the result could not be recorded, `RevisionIncomplete`, `RepositoryMissing`, `IoError` and what selecting fails with.
+ * distrusted, all of them that name such a chunk. Fails with `DamageFound` when anything is not whole, recorded or not,
+ * `ResultNotRecorded` when all is whole and that could not be written down, `LockHeld`, `RevisionIncomplete`,
+ * `RepositoryMissing`, `IoError` and what selecting fails with.
  */
 export const verify = Effect.fn("verify")(function*(options: {
   readonly revisions: Selection
@@ -44,24 +78,18 @@ export const verify = Effect.fn("verify")(function*(options: {
     if (incomplete !== undefined) return yield* new RevisionIncomplete({ id: incomplete.id })
     return yield* examine(revisions)
   }))
-  const report = yield* Effect.scoped(Effect.gen(function*() {
-    yield* Effect.tapErrorTag(locks.forRecording(options.wait), "LockHeld", () => tellUnrecorded(found))
-    return {
-      verdicts: yield* recordFindings(found),
-      chunks: found.chunks,
-      bytes: found.bytes
-    } satisfies VerifyReport
+  const { unrecorded, verdicts } = yield* Effect.scoped(Effect.gen(function*() {
+    const locked = yield* Effect.either(locks.forRecording(options.wait))
+    if (Either.isRight(locked)) return yield* recordFindings(found, { write: true })
+    if (locked.left._tag === "RepositoryMissing") return yield* locked.left
+    // the reading may have taken hours: what it found is told even if it cannot be written down
+    return { ...yield* recordFindings(found, { write: false }), unrecorded: locked.left }
   }))
-  if (report.verdicts.some(({ state }) => !isWhole(state))) {
+  const report = { verdicts, chunks: found.chunks, bytes: found.bytes } satisfies VerifyReport
+  if (verdicts.some(({ state }) => !isWhole(state))) {
+    if (unrecorded !== undefined) yield* Effect.logWarning(`the damage was not recorded: ${unrecorded.message}`)
     return yield* new DamageFound({ report })
   }
+  if (unrecorded !== undefined) return yield* new ResultNotRecorded({ report, because: unrecorded })
   return report
 })
-
-/** The reading may have taken hours: what it found is told even if it cannot be recorded. */
-const tellUnrecorded = ({ wrong }: Examination) =>
-  Effect.forEach(
-    wrong.chunks.values(),
-    ({ id, why }) => Effect.logWarning(`not recorded: chunk ${StoredId.nameOf(id)} ${why}`),
-    { discard: true }
-  )

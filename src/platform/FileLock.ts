@@ -18,8 +18,8 @@ import * as MemoryDisk from "./MemoryDisk.ts"
 export type LockMode = "shared" | "exclusive"
 
 /**
- * Somebody else holds the lock, maybe this very process through another `acquire`. `holder` is what an exclusive holder
- * wrote into the file: its command, process id and host, and since when.
+ * Somebody else holds the lock, maybe this very process through another `acquire`. `holder` is its command, process id
+ * and since when: what an exclusive holder wrote into the file, or what the kernel tells of those who share it.
  */
 export class LockHeld extends Data.TaggedError("LockHeld")<{
   readonly path: string
@@ -134,7 +134,8 @@ const tableLocks = (disk: Disk, { held }: LockTable): KernelLocks => {
       if (holders?.size === 0) held.delete(key)
     },
     // Nobody dies without letting go but by a power loss, which leaves a new table.
-    isGone: () => false
+    isGone: () => false,
+    lockersOf: () => []
   }
 }
 

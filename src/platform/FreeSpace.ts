@@ -2,9 +2,17 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
+/** Bytes of a file system. */
+export interface Space {
+  /** That may still be written. */
+  readonly free: number
+  /** That it has. */
+  readonly total: number
+}
+
 export class FreeSpace extends Context.Reference<FreeSpace>()("backy/platform/FreeSpace", {
   defaultValue: () => ({
-    /** Bytes that may still be written below a directory; `undefined` where nobody can tell. */
-    at: (_directory: string): Effect.Effect<number | undefined> => Effect.succeed(undefined)
+    /** The file system below a directory; `undefined` where nobody can tell. */
+    at: (_directory: string): Effect.Effect<Space | undefined> => Effect.succeed(undefined)
   })
 }) {}

@@ -9,7 +9,7 @@ import * as OS from "node:os"
 import { basename } from "node:path"
 
 /** What the user calls the program of this script: the files that backy is started by have other names. */
-const nameOf = (script: string): string => {
+export const programName = (script: string): string => {
   const name = basename(script)
   return /^(start|main)\.m?[jt]s$/.test(name) || name === "" ? "backy" : name
 }
@@ -19,7 +19,7 @@ export class LockOwner extends Context.Reference<LockOwner>()("backy/platform/Lo
   defaultValue: () => ({
     pid: process.pid,
     host: OS.hostname(),
-    command: [nameOf(process.argv[1] ?? ""), ...process.argv.slice(2)].join(" ")
+    command: [programName(process.argv[1] ?? ""), ...process.argv.slice(2)].join(" ")
   })
 }) {}
 
@@ -27,7 +27,7 @@ export class LockOwner extends Context.Reference<LockOwner>()("backy/platform/Lo
 export const MAX_HOLDER = 400
 
 /** One line of ASCII: nothing in it can confuse a terminal. */
-const printable = (text: string, most: number): string =>
+export const printable = (text: string, most: number): string =>
   text.replace(/[^\x20-\x7e]+/g, " ").replace(/ +/g, " ").trim().slice(0, most)
 
 /** What this process writes: `pid host command since`. */

@@ -2,10 +2,12 @@
  * How a lock file is opened, locked, signed and let go: the same for the kernel's locks and for simulated ones.
  */
 import * as Effect from "effect/Effect"
+import { hostname } from "node:os"
 import type { Descriptor, Disk } from "./Disk.ts"
 import { errnoError, hasCode } from "./errno.ts"
 import { fromUnknown, type IoError } from "./IoError.ts"
 import { type Holder, holderText, MAX_HOLDER, parseHolder } from "./LockHolder.ts"
+import type { Locker } from "./procLocks.ts"
 
 /** Locks open files. */
 export interface KernelLocks {
@@ -19,6 +21,8 @@ export interface KernelLocks {
   readonly unlock: (descriptor: Descriptor) => void
   /** Is this surely not the holder, because it has ended? */
   readonly isGone: (holder: Holder) => boolean
+  /** Who holds a lock on a file, as far as that can be told. */
+  readonly lockersOf: (path: string) => ReadonlyArray<Locker>
 }
 
 /** What came of an attempt. */
@@ -75,6 +79,22 @@ const readHolder = (disk: Disk, descriptor: Descriptor): Holder | undefined => {
   }
 }
 
+/**
+ * Whom to name: one who holds the lock alone has signed the file; those who share it have not, and what stands there may
+ * be left by somebody who was killed.
+ */
+const nameHolder = (kernel: KernelLocks, path: string, signed: Holder | undefined): string | undefined => {
+  const lockers = kernel.lockersOf(path)
+  const [first, ...others] = lockers
+  if (signed !== undefined && !kernel.isGone(signed)) {
+    // what another machine does on a file system that both have is not in our /proc
+    if (first === undefined || signed.host !== hostname() || lockers.some(({ pid }) => pid === signed.pid)) {
+      return signed.text
+    }
+  }
+  return first && others.length > 0 ? `${first.text}, and ${others.length} more` : first?.text
+}
+
 /** A full disk, or a file that was opened for reading, does not keep us from locking. */
 const sign = (disk: Disk, descriptor: Descriptor, text: string): void => {
   try {
@@ -113,7 +133,7 @@ export const lockFile = (
     if (!locked) {
       const holder = readHolder(disk, descriptor)
       close(disk, descriptor)
-      return { _tag: "Held", holder: holder === undefined || kernel.isGone(holder) ? undefined : holder.text }
+      return { _tag: "Held", holder: nameHolder(kernel, path, holder) }
     }
     if (isCurrent(disk, descriptor, path)) {
       if (mode === "exclusive") {

@@ -10,6 +10,7 @@ import { hasCode } from "./errno.ts"
 import { FileLock, make } from "./FileLock.ts"
 import { fromUnknown, IoError } from "./IoError.ts"
 import { nodeDisk } from "./nodeDisk.ts"
+import { lockersOf } from "./procLocks.ts"
 
 /** Runs `flock` on a descriptor of ours; it never waits for the lock. */
 const flock = (
@@ -58,7 +59,8 @@ export const layerProgram = (program: string): Layer.Layer<FileLock> =>
       lock: (descriptor, path, mode) => flock(program, descriptor, path, mode),
       // Closing does it: nobody else has this open file.
       unlock: () => {},
-      isGone: ({ host, pid }) => host === hostname() && !isRunning(pid)
+      isGone: ({ host, pid }) => host === hostname() && !isRunning(pid),
+      lockersOf
     })
   )
 

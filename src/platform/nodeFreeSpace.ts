@@ -8,6 +8,10 @@ export const layer: Layer.Layer<never> = Layer.succeed(FreeSpace, {
   at: (directory) =>
     Effect.map(
       Effect.option(Effect.tryPromise(() => statfs(directory))),
-      (found) => found._tag === "Some" ? found.value.bavail * found.value.bsize : undefined
+      (found) => {
+        if (found._tag === "None") return undefined
+        const { bavail, blocks, bsize } = found.value
+        return { free: bavail * bsize, total: blocks * bsize }
+      }
     )
 })

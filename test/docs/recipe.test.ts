@@ -81,7 +81,13 @@ const prepared = Effect.gen(function*() {
   const revisions = yield* Effect.forEach(images(), (bytes) =>
     Effect.gen(function*() {
       FS.writeFileSync(image, bytes)
-      const { revision } = yield* backup({ tags: ["daily"], schedule, force: false, wait: Duration.zero })
+      const { revision } = yield* backup({
+        tags: ["daily"],
+        schedule,
+        force: false,
+        acceptShrink: true,
+        wait: Duration.zero
+      })
       return { id: revision.id, bytes }
     })).pipe(Effect.provide(overNode(repository, image)))
   const restore = (id: string) => {

@@ -25,7 +25,19 @@ const reference = (
   const good = all.filter((one) => one.isComplete && one.isTrusted && +one.timestamp.epochMillis <= +now.epochMillis)
   const trusted = all.filter((one) => one.isComplete && one.isTrusted)
   const kept = new Map<Revision, ReadonlyArray<string>>()
+  const complete = all.filter((one) => one.isComplete)
+  const isBefore = (one: Revision, other: Revision) => complete.indexOf(one) < complete.indexOf(other)
+  // for each accepted loss, who is the newest before it, whatever its trust, and of those that are trusted
+  const newestBefore = complete.filter((one) => one.accepted === "shrink").map((accepted) => ({
+    accepted,
+    before: [complete, trusted].flatMap((some) => some.filter((one) => isBefore(one, accepted)).slice(-1))
+  }))
+  const untouched = newestBefore.flatMap(({ accepted, before }) => before.length === 0 ? [] : [accepted, ...before])
   for (const one of all) {
+    if (untouched.includes(one)) {
+      kept.set(one, one.tags)
+      continue
+    }
     const tags = one.tags.filter((tag) => {
       const rule = schedule[tag]
       if (!one.isComplete || tag.startsWith("manual:")) return true
@@ -165,6 +177,22 @@ describe("Retention", () => {
       "remove: it has no tag",
       "untag: old: the schedule does not know it; the newest trusted revision always stays"
     ])
+  })
+
+  it("lets the revision before an accepted loss keep all it has, and the accepted one with it", () => {
+    const lost = update(days(7), { accepted: "shrink" })
+    assert.deepStrictEqual(reasons([days(10), days(9), lost, days(6), days(5)]), [
+      "remove: daily: 2 newer ones stay, and it is older than 2d",
+      `keep: its source had lost content when ${lost.id} was made: it stays until backy forget`,
+      "keep: its source had lost content: it stays as long as the revision before it",
+      "keep: daily: among the newest 2",
+      "keep: daily: among the newest 2"
+    ])
+    // forgotten: nothing is left to go back to
+    assert.deepStrictEqual(
+      reasons([lost, days(6), days(5)])[0],
+      "remove: daily: 2 newer ones stay, and it is older than 2d"
+    )
   })
 
   it("is not fooled by tags that objects have by nature", () => {

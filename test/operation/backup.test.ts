@@ -86,10 +86,31 @@ describe("backup", () => {
           new Uint8Array(0),
           blocks(1, 2)
         ]
-        for (const image of images) yield* backupOf(scene, image)
+        for (const image of images) {
+          yield* TestClock.adjust(Duration.days(1))
+          Scenario.setImage(scene, image)
+          yield* backup(["daily"], { acceptShrink: true })
+        }
         for (const [index, image] of images.entries()) {
           assert.deepStrictEqual(yield* restored(String(images.length - 1 - index)), image, `image ${index}`)
         }
+      })
+    ))
+
+  it.effect("warns when the clock is behind the newest revision, which stays the latest", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const first = yield* backupOf(scene, blocks(1))
+        assert.notInclude(scene.log.join("\n"), "clock")
+        yield* TestClock.setTime(new Date("2026-02-27T02:10:00Z"))
+        Scenario.setImage(scene, blocks(2))
+        yield* backup()
+        assert.include(
+          scene.log.join("\n"),
+          `is the clock right? It says 2026-02-27 02:10:00+00:00, and revision ${first.revision.id} is dated later, ` +
+            "2026-03-02 02:10:00+00:00: that one stays the latest, not the one that is made now"
+        )
+        assert.deepStrictEqual(yield* restored("latest"), blocks(1))
       })
     ))
 

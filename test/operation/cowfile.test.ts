@@ -21,7 +21,7 @@ const wait = Duration.zero
 const cow = () =>
   Effect.zipRight(
     TestClock.adjust(Duration.hours(1)),
-    backup({ tags: ["daily"], schedule, force: false, backend: "cowfile", wait })
+    backup({ tags: ["daily"], schedule, force: false, acceptShrink: true, backend: "cowfile", wait })
   )
 
 const image = (length: number, ...changes: ReadonlyArray<readonly [number, number]>) => {

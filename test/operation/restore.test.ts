@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as TestClock from "effect/TestClock"
 import * as Revision from "../../src/domain/Revision.ts"
 import { Output, OutputClosed } from "../../src/operation/Output.ts"
 import * as OutputPort from "../../src/operation/Output.ts"
@@ -10,7 +11,7 @@ import { restore as restoreOperation } from "../../src/operation/restore.ts"
 import { Repository } from "../../src/repository/Repository.ts"
 import { Blocks } from "../../src/store/Blocks.ts"
 import { bytesOf, listOf } from "../support/diskFiles.ts"
-import { CHUNK, IMAGE, REPOSITORY, restored, setFile } from "../support/World.ts"
+import { backup, CHUNK, IMAGE, REPOSITORY, restored, setFile } from "../support/World.ts"
 import * as Scenario from "./scenario.ts"
 
 const { backupOf, blocks, chunkOf, inScene, join } = Scenario
@@ -54,7 +55,8 @@ describe("restore to a file", () => {
   it.effect("makes an image of no bytes and one of zeros", () =>
     inScene((scene) =>
       Effect.gen(function*() {
-        yield* backupOf(scene, new Uint8Array(0))
+        Scenario.setImage(scene, new Uint8Array(0))
+        yield* backup(["daily"], { acceptShrink: true })
         yield* backupOf(scene, blocks(0, 0))
         yield* restoreTo(TARGET, { revision: "first" })
         assert.strictEqual(scene.disk.lstat(TARGET).size, 0)
@@ -484,7 +486,9 @@ describe("restore to standard output", () => {
         const long = blocks(...Array.from({ length: 40 }, (_, index) => index % 5))
         yield* backupOf(scene, long)
         assert.deepStrictEqual(yield* restored("latest"), long)
-        yield* backupOf(scene, new Uint8Array(0))
+        yield* TestClock.adjust("1 day")
+        Scenario.setImage(scene, new Uint8Array(0))
+        yield* backup(["daily"], { acceptShrink: true })
         assert.deepStrictEqual(yield* restored("latest"), new Uint8Array(0))
       })
     ))

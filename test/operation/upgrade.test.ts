@@ -140,7 +140,7 @@ describe("upgrade", () => {
     const { disk } = Fixture.makeDisk(REPOSITORY, "chunked")
     return Effect.gen(function*() {
       const before = namesIn(disk, REPOSITORY)
-      const tight = Layer.succeed(FreeSpace, { at: () => Effect.succeed(1_000_000) })
+      const tight = Layer.succeed(FreeSpace, { at: () => Effect.succeed({ free: 1_000_000, total: 2 ** 40 }) })
       const error = yield* Effect.flip(Effect.provide(run(), tight))
       assert.strictEqual(error._tag, "SpaceLacking")
       assert.deepStrictEqual(namesIn(disk, REPOSITORY), before)

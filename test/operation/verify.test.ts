@@ -288,6 +288,40 @@ describe("verify and read errors", () => {
       })
     ))
 
+  it.effect("tells what it found on a full disk, and that it could not be recorded", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const { revision } = yield* backupOf(scene, blocks(1, 2))
+        const full = (name: string) => name === "open" || name === "write" || name === "truncate"
+        const isFull = (name: string, path: string) => full(name) && path.endsWith(".tmp") ? "ENOSPC" : undefined
+        Scenario.failWhere(scene, isFull)
+        const error = yield* Scenario.failureOf(verify())
+        if (error._tag !== "ResultNotRecorded") return assert.fail(error._tag)
+        assert.deepStrictEqual(error.report.verdicts.map(({ state }) => state), ["verified"])
+        assert.match(error.message, /^the result was not recorded: .*ENOSPC/)
+        scene.disk.unlink(chunkOf(blocks(2)))
+        const { verdicts } = yield* damage()
+        assert.deepStrictEqual(verdicts.map(({ state }) => state), ["damaged"])
+        assert.deepStrictEqual(yield* Scenario.trusts, ["trusted"])
+        assert.isTrue(scene.log.some((line) => line.includes(`revision ${revision.id} is not recorded`)))
+        assert.isTrue(scene.log.some((line) => line.startsWith("WARN the damage was not recorded: ")))
+      })
+    ))
+
+  it.effect("promises nothing of a map that cannot be used", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const { revision } = yield* backupOf(scene, blocks(1))
+        Scenario.tamper(scene, `${REPOSITORY}/${revision.id}`, Scenario.flipBit)
+        const error = yield* Scenario.failureOf(verify())
+        assert.notMatch(error.message, /next backup|salvage/)
+        assert.match(
+          error.message,
+          /put it back from a copy of the repository, or give the revision up with backy forget/
+        )
+      })
+    ))
+
   it.effect("finds a link in the place of a chunk wrong, and the next backup puts the chunk there", () =>
     inScene((scene) =>
       Effect.gen(function*() {

@@ -7,6 +7,7 @@ import { FileLock, layerMemory, makeTable } from "../../src/platform/FileLock.ts
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import { nodeDisk } from "../../src/platform/nodeDisk.ts"
 import * as NodeFileLock from "../../src/platform/nodeFileLock.ts"
+import { lockersOf } from "../../src/platform/procLocks.ts"
 import { fileLockContract } from "../support/contract/FileLock.contract.ts"
 import { everywhere, inTemporaryDirectory } from "../support/places.ts"
 
@@ -85,7 +86,10 @@ inTemporaryDirectory((place) => {
         yield* Effect.promise(() => new Promise((resolve) => child.stdout.once("data", resolve)))
         FS.writeFileSync(path, `999999999 ${hostname()} backy backup 2026-01-01T00:00:00Z\n`)
         const held = yield* Effect.flip(Effect.scoped(acquire(path, "exclusive")))
-        assert.isUndefined(held._tag === "LockHeld" ? held.holder : "")
+        // the one who holds it is named by the kernel, whatever stands in the file
+        const text = held._tag === "LockHeld" ? held.holder ?? "" : ""
+        assert.notInclude(text, "999999999")
+        assert.match(text, new RegExp(`^flock -x ${path} sh -c .*, process ${child.pid ?? ""}, since 20`))
         FS.writeFileSync(path, "4711 elsewhere backy backup 2026-01-01T00:00:00Z\n")
         const named = yield* Effect.flip(Effect.scoped(acquire(path, "exclusive")))
         assert.strictEqual(
@@ -96,6 +100,43 @@ inTemporaryDirectory((place) => {
         process.kill(-(child.pid ?? 0), "SIGKILL")
         yield* Effect.promise(() => ended)
         yield* acquire(path, "exclusive")
+      }).pipe(Effect.provide(NodeFileLock.layer)))
+
+    it.scoped("name those who share a lock, who write nothing into the file", () =>
+      Effect.gen(function*() {
+        const path = `${place.directory()}/.lock`
+        const holder = (which: string) =>
+          Effect.acquireRelease(
+            Effect.promise(async () => {
+              const script = "console.log('ready'); setInterval(() => undefined, 1e6)"
+              const words = ["-s", path, "-c", `exec "${process.execPath}" --no-warnings -e "${script}" ${which}`]
+              const child = spawn(program, ["--no-fork", ...words], { detached: true })
+              await new Promise((resolve) => child.stdout.once("data", resolve))
+              return child
+            }),
+            (child) =>
+              Effect.promise(() => {
+                const ended = new Promise((resolve) => child.once("close", resolve))
+                process.kill(-(child.pid ?? 0), "SIGKILL")
+                return ended
+              })
+          )
+        const one = yield* holder("one")
+        const named = yield* Effect.flip(Effect.scoped(acquire(path, "exclusive")))
+        assert.match(
+          named.message,
+          new RegExp(
+            `/\\.lock is locked by .* one, process ${one.pid ?? ""}, since 20\\d\\d-\\d\\d-\\d\\d [0-9:]{8} UTC; wait`
+          )
+        )
+        yield* holder("two")
+        const both = yield* Effect.flip(Effect.scoped(acquire(path, "exclusive")))
+        assert.match(both._tag === "LockHeld" ? both.holder ?? "" : "", /, and 1 more$/)
+        assert.strictEqual(FS.readFileSync(path, "utf8"), "")
+        // who only has the file open holds nothing
+        const open = FS.openSync(path, "r")
+        yield* Effect.addFinalizer(() => Effect.sync(() => FS.closeSync(open)))
+        assert.notInclude(lockersOf(path).map(({ pid }) => pid), process.pid)
       }).pipe(Effect.provide(NodeFileLock.layer)))
 
     it.scoped("a lock file that was removed meanwhile is not the one that counts", () =>

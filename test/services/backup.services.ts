@@ -50,7 +50,7 @@ describe("backy against a real cluster", () => {
           await Cluster.rbd("snap", "create", "--no-progress", `rbd/${image}@other-${run}-${change}`)
         }
       }
-      await Backy.done(repository, ["backup", "daily"])
+      await Backy.done(repository, ["backup", "--accept-shrink", "daily"])
       const id = (await Backy.revisions(repository)).at(-1) ?? ""
       expected.push(`${id} ${Backy.sha256(await Cluster.exported(image, `backy-${id}`))}`)
     }

@@ -67,8 +67,10 @@ export const setFile = (disk: Disk, path: string, bytes: Uint8Array): void => {
 }
 
 /** Runs a backup with ordinary options. */
-export const backup = (tags: ReadonlyArray<string> = ["daily"]) =>
-  backupOperation({ tags, schedule, force: false, wait: Duration.zero })
+export const backup = (
+  tags: ReadonlyArray<string> = ["daily"],
+  options?: { readonly acceptShrink?: boolean }
+) => backupOperation({ tags, schedule, force: false, wait: Duration.zero, ...options })
 
 /** The bytes that restoring a revision to standard output gives. */
 export const restored = (revision: string, options?: { readonly salvage?: boolean }) =>

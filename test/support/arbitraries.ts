@@ -135,6 +135,7 @@ export const revision = (options: RevisionOptions = {}): FastCheck.Arbitrary<Rev
     mapDigest: optional(hex(64)),
     at: instant(),
     distrust: optional(distrust),
+    accepted: FastCheck.integer({ min: 0, max: 4 }).map((n) => n === 0 ? "shrink" as const : undefined),
     counts: optional(FastCheck.record({
       bytes_stored: bytes,
       chunks_found: FastCheck.nat(),
