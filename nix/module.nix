@@ -30,6 +30,8 @@ in
       example = lib.literalExpression ''
         {
           global.worker-limit = 2;
+          # what lies on a file system of its own; marked once by backy scheduler --init-base
+          global.base-marker = ".backy-base";
           schedules.default.daily = { interval = "1d"; keep = 9; };
           jobs.web01 = {
             schedule = "default";

@@ -15,7 +15,7 @@ import * as Option from "effect/Option"
 import { resolve } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import pkg from "../../package.json" with { type: "json" }
-import { printable } from "../logging.ts"
+import { printable } from "../domain/printable.ts"
 import type { Daemon } from "../operation/Daemon.ts"
 import * as Finished from "../operation/Finished.ts"
 import type * as Port from "../operation/Output.ts"

@@ -30,9 +30,19 @@ export const command = Command.make(
       const Check = yield* load(() => import("../operation/check.ts"))
       const Config = yield* load(() => import("../config/Config.ts"))
       const StatusFile = yield* load(() => import("../daemon/StatusFile.ts"))
+      const BaseDirectory = yield* load(() => import("../operation/baseDirectory.ts"))
       const config = yield* Config.loadDaemon(file)
+      const unmarked = yield* Effect.as(BaseDirectory.requireMarker(config), undefined).pipe(
+        Effect.catchTag("BaseUnmarked", (error) => Effect.succeed(error))
+      )
+      if (unmarked !== undefined) {
+        const report = Check.critical(unmarked.message)
+        yield* json ? Output.json(report) : Output.lines(Check.lines(report))
+        return yield* new CheckCritical()
+      }
+      const base = yield* BaseDirectory.unmountedHint(config)
       const { jobs: status, writtenAt } = yield* StatusFile.read(config.statusFile)
-      const report = Check.check({ config, status, writtenAt, now: yield* Clock.currentTimeMillis })
+      const report = Check.check({ config, status, writtenAt, base, now: yield* Clock.currentTimeMillis })
       yield* json ? Output.json(report) : Output.lines(Check.lines(report))
       switch (report.level) {
         case "OK":

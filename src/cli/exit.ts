@@ -30,6 +30,7 @@ export const codes = {
   CheckWarning: 1,
   CheckCritical: 2,
   CheckUnknown: EXIT.unknown,
+  BaseUnmarked: failed,
   ConfigInvalid: failed,
   ConfigMissing: failed,
   DamageFound: failed,

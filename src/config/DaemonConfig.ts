@@ -52,9 +52,17 @@ const pluginPath = Schema.String.pipe(
   )
 )
 
+const fileName = text("the name of a file").pipe(
+  Schema.filter((name) => !name.includes("/") && name !== "." && name !== "..", {
+    message: () => ({ message: "expected the name of a file in base-dir, without a slash", override: true })
+  })
+)
+
 /** What `global` may say. */
 export const Global = Schema.Struct({
   baseDir: orElse(text("a directory"), "/srv/backy").pipe(Schema.fromKey("base-dir")),
+  /** A file in it, without which nothing is started. */
+  baseMarker: maybe(orNothing(fileName)).pipe(Schema.fromKey("base-marker")),
   /** Jobs that run at the same time, in each of the two pools. */
   workerLimit: orElse(wholeNumber(1, 1000), 1).pipe(Schema.fromKey("worker-limit")),
   statusFile: maybe(orNothing(text("a file"))).pipe(Schema.fromKey("status-file")),
@@ -107,6 +115,7 @@ export const decode = (
       const {
         backupCompletedCallback,
         baseDir,
+        baseMarker,
         statusFile = defaultStatusFile(baseDir),
         statusInterval,
         telnetAddresses,
@@ -116,6 +125,7 @@ export const decode = (
       } = global ?? Schema.decodeUnknownSync(Global)({})
       return {
         baseDir,
+        baseMarker,
         workerLimit,
         statusFile,
         statusInterval,
@@ -143,6 +153,7 @@ const defaultStatusFile = (baseDir: string): string => inside(baseDir, "status")
 const check = (value: unknown): ReadonlyArray<Finding> => {
   const [global, schedules, jobs] = ["global", "schedules", "jobs"].map((key) => recordAt(value, key))
   const baseDir = stringAt(global, "base-dir") ?? "/srv/backy"
+  const marker = stringAt(global, "base-marker")
   const statusFile = stringAt(global, "status-file") ?? defaultStatusFile(baseDir)
   const findings: Array<Finding> = []
   for (const name of Object.keys(schedules ?? {})) {
@@ -155,6 +166,9 @@ const check = (value: unknown): ReadonlyArray<Finding> => {
     if (schedule !== undefined && !Object.hasOwn(schedules ?? {}, schedule)) {
       const message = `there is no schedule "${schedule}"${hint(schedule, Object.keys(schedules ?? {}))}`
       findings.push({ path: ["jobs", name, "schedule"], message })
+    }
+    if (name === marker) {
+      findings.push({ path: ["jobs", name], message: `the job's directory would be the base-marker, ${marker}` })
     }
     if (inside(baseDir, name) === statusFile) {
       findings.push({ path: ["jobs", name], message: `the job's directory would be the status file, ${statusFile}` })

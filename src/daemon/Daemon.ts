@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Config from "../config/Config.ts"
 import type { DaemonConfig } from "../config/DaemonConfig.ts"
 import { counted } from "../domain/counted.ts"
+import { requireMarker, unmountedHint } from "../operation/baseDirectory.ts"
 import { SchedulerRunning } from "../operation/Daemon.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import * as FileLock from "../platform/FileLock.ts"
@@ -156,20 +157,31 @@ const serve = Effect.fnUntraced(function*(configFile: string, first: DaemonConfi
   yield* Effect.forkScoped(
     Effect.repeat(Effect.suspend(() => reportStrangers(config)), Schedule.spaced(STRANGERS_EVERY))
   )
+  // a base directory that went away while we run: without it nothing is started, and nothing written in its place
+  const marked = Effect.suspend(() => requireMarker(config)).pipe(
+    Effect.catchTag("IoError", (error) => Effect.logError(error.message))
+  )
   // asked anew each time: a reload may have changed it
   return yield* Effect.forever(
-    Effect.zipRight(writeStatus, Effect.suspend(() => Effect.sleep(Duration.seconds(config.statusInterval))))
+    Effect.zipRight(
+      Effect.zipRight(marked, writeStatus),
+      Effect.suspend(() => Effect.sleep(Duration.seconds(config.statusInterval)))
+    )
   )
 })
 
 /**
- * Runs the jobs of a config file until it is interrupted. Fails with `ConfigMissing`, `ConfigInvalid`, `IoError`, and
+ * Runs the jobs of a config file until it is interrupted. Fails with `ConfigMissing`, `ConfigInvalid`, `IoError`,
+ * `BaseUnmarked` when its base directory is not there any more or not the one that is meant, and
  * with `SchedulerRunning` when another daemon has the base directory.
  */
 export const run = (configFile: string) =>
   Effect.scoped(Effect.gen(function*() {
     const config = yield* Config.loadDaemon(configFile)
     yield* requireDirectory(config.baseDir)
+    yield* requireMarker(config)
+    const hint = yield* unmountedHint(config)
+    if (hint !== undefined) yield* Effect.logWarning(hint)
     yield* lock(config.baseDir)
     yield* Effect.addFinalizer(() => Effect.logInfo("scheduler stopped"))
     const layer = SchedulerLive.layer({ hash, lookEvery: LOOK_EVERY }).pipe(

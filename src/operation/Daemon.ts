@@ -4,6 +4,7 @@ import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { ConfigInvalid, ConfigMissing } from "../config/ConfigError.ts"
 import type { IoError } from "../platform/IoError.ts"
+import type { BaseUnmarked } from "./baseDirectory.ts"
 
 /** One scheduler a base directory. */
 export class SchedulerRunning extends Data.TaggedError("SchedulerRunning")<{
@@ -20,5 +21,5 @@ export class Daemon extends Context.Tag("backy/operation/Daemon")<Daemon, {
   /** Runs all jobs of a config file until it is interrupted; then ends its children. */
   readonly run: (
     configFile: string
-  ) => Effect.Effect<never, ConfigMissing | ConfigInvalid | SchedulerRunning | IoError>
+  ) => Effect.Effect<never, BaseUnmarked | ConfigMissing | ConfigInvalid | SchedulerRunning | IoError>
 }>() {}

@@ -33,6 +33,8 @@ export interface CheckInput {
   /** When the status file was written, and when it is looked at; milliseconds since 1970. */
   readonly writtenAt: number
   readonly now: number
+  /** What is odd about the base directory; none when nothing is. */
+  readonly base?: string | undefined
 }
 
 /** A status file older than this is no news. In milliseconds. */
@@ -55,8 +57,11 @@ export const unknown = (reason: string): CheckReport => ({
   performance: []
 })
 
+/** A report that says why nothing can be right, before any job is looked at. */
+export const critical = (reason: string): CheckReport => ({ ...unknown(reason), level: "CRITICAL" })
+
 /** Judges all configured jobs. */
-export const check = ({ config, now, status, writtenAt }: CheckInput): CheckReport => {
+export const check = ({ base, config, now, status, writtenAt }: CheckInput): CheckReport => {
   const age = now - writtenAt
   if (age < -AHEAD) return unknown(`the status file is dated ${span(-age)} in the future: is the clock right?`)
   if (age > STALE_AFTER) {
@@ -70,7 +75,7 @@ export const check = ({ config, now, status, writtenAt }: CheckInput): CheckRepo
   const remarks = judged.flatMap((one) => one.remarks)
   const late = judged.filter(({ isLate }) => isLate).map(({ name }) => name)
   const warned = new Set(remarks.filter(({ level }) => level === "WARNING").map(({ job }) => job))
-  const daemon = daemonRemarks(status)
+  const daemon = daemonRemarks(status, base)
   const ages = judged.flatMap((one) => one.age === undefined ? [] : [one.age])
   const performance = [
     ["jobs", String(config.jobs.length)],
@@ -152,10 +157,11 @@ const judge = (job: DaemonJob, status: JobStatus | undefined, now: number): Judg
 }
 
 /** The same with each job of the file, told once. */
-const daemonRemarks = (status: ReadonlyArray<JobStatus>): ReadonlyArray<Remark> => {
+const daemonRemarks = (status: ReadonlyArray<JobStatus>, base: string | undefined): ReadonlyArray<Remark> => {
   const refused = status.find(({ reload_refused: text }) => text !== null)?.reload_refused
   const state = status.find(({ state_trouble: text }) => text !== null)?.state_trouble
   return [
+    ...base === undefined ? [] : [base],
     ...refused == null ? [] : [`the scheduler runs by an older config: ${refused}`],
     ...state == null ? [] : [state]
   ].map((text): Remark => ({ job: "-", level: "WARNING", text }))

@@ -49,6 +49,28 @@ describe("check", () => {
     }))
 })
 
+describe("the base directory's marker", () => {
+  const marked = CONFIG.replace("/srv/backy}", "/srv/backy, base-marker: .backy-base}")
+
+  it.effect("makes check CRITICAL when it is missing, whatever the status file says, and is made by --init-base", () =>
+    Effect.gen(function*() {
+      const made = machine(marked)
+      const missing = yield* check(made)
+      assert.strictEqual(missing.code, 2)
+      assert.match(missing.out[0] ?? "", /^CRITICAL: the base directory \/srv\/backy has no file \.backy-base/)
+      const json = yield* check(made, "--json")
+      assert.strictEqual(json.code, 2)
+      assert.strictEqual(JSON.parse(json.out.join("\n")).level, "CRITICAL")
+      const init = ["scheduler", "--init-base", "-c", "/etc.conf"]
+      assert.deepStrictEqual((yield* backy(made, ...init)).out, [
+        "made /srv/backy/.backy-base: /srv/backy is marked"
+      ])
+      assert.deepStrictEqual((yield* backy(made, ...init)).out, ["/srv/backy/.backy-base is there already"])
+      assert.match((yield* check(made)).out[0] ?? "", /^UNKNOWN: the status file/)
+      assert.strictEqual((yield* backy(machine(), ...init)).code, 2)
+    }))
+})
+
 describe("jobs", () => {
   it.effect("prints the table and JSON, of all or of those that match", () =>
     Effect.gen(function*() {

@@ -164,6 +164,25 @@ describe("the daemon", () => {
     assert.isNull(third.unsafePoll())
   })
 
+  it("starts nothing without its base directory's marker, and ends when that goes away", () => {
+    const { disk, exists, log, simulation, start, write } = machine()
+    write(CONFIG, config(["web01"], ", base-marker: .backy-base"))
+    const refused = start()
+    simulation.pass(MINUTE)
+    assert.include(String(failure(refused)), "has no file .backy-base")
+    assert.deepStrictEqual(disk.list("/srv/backy"), [])
+    write("/srv/backy/.backy-base", "")
+    const daemon = start()
+    simulation.pass(2 * HOUR)
+    assert.isTrue(exists(STATUS))
+    disk.unlink("/srv/backy/.backy-base")
+    disk.unlink(STATUS)
+    simulation.pass(MINUTE)
+    assert.include(String(failure(daemon)), "has no file .backy-base")
+    assert.isFalse(exists(STATUS))
+    assert.strictEqual(log.at(-1), "INFO scheduler stopped")
+  })
+
   it("does not begin without its config or its base directory, and makes neither", () => {
     const { exists, simulation, start, write } = machine()
     const outcomes = [undefined, "jobs: [", config(["a", "a"]), config(["a"]).replace("/srv/backy", "/srv/nowhere")]

@@ -60,7 +60,7 @@ describe("a plug-in's source", () => {
     assert.match(await ok(...backup()), /all of it compared with the source/)
     await restoredIsImage()
     truncateSync(image, 2 * MIB + 1)
-    await ok(...backup())
+    await ok(...backup(), "--accept-shrink")
     await restoredIsImage()
     await ok("-b", repository, "expire", "-n")
   })

@@ -44,6 +44,18 @@ describe("check", () => {
     assert.deepStrictEqual([of(36 * HOUR), of(36 * HOUR + 1)], ["OK", "CRITICAL"])
   })
 
+  it("warns of a base directory that looks as if it was not mounted", () => {
+    const report = check({
+      config: { jobs: [job("a", 24)] },
+      status: [status({ job: "a", ...fresh })],
+      writtenAt: NOW,
+      now: NOW,
+      base: "the base directory is empty"
+    })
+    assert.strictEqual(report.level, "WARNING")
+    assert.match(lines(report)[0] ?? "", /^WARNING: 1 job within SLA, but the base directory is empty \|/)
+  })
+
   it("is never green on ignorance", () => {
     const jobs = [job("a", 24)]
     assert.strictEqual(judge(jobs, []).level, "CRITICAL")

@@ -55,11 +55,11 @@ export const join = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Ar
 /** Makes the source hold this image, in place. */
 export const setImage = ({ disk }: Scene, image: Uint8Array): void => setFile(disk, IMAGE, image)
 
-/** A day later the source holds this image and is backed up. */
+/** A day later the source holds this image and is backed up, also when it holds far less than before. */
 export const backupOf = (scene: Scene, image: Uint8Array, tags?: ReadonlyArray<string>) =>
   Effect.zipRight(
     Effect.zipRight(TestClock.adjust(Duration.days(1)), Effect.sync(() => setImage(scene, image))),
-    backup(tags)
+    backup(tags, { acceptShrink: true })
   )
 
 /** Where the chunk of a block lies. */
