@@ -20,6 +20,7 @@ import { Connector } from "./platform/Consul.ts"
 import type { IoError } from "./platform/IoError.ts"
 import { LockOwner } from "./platform/LockHolder.ts"
 import * as BlockFile from "./platform/nodeBlockFile.ts"
+import * as Devices from "./platform/nodeDevices.ts"
 import * as FileLock from "./platform/nodeFileLock.ts"
 import * as FreeSpace from "./platform/nodeFreeSpace.ts"
 import * as Process from "./platform/nodeProcess.ts"
@@ -151,6 +152,7 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     store,
     daemon,
     FileLock.layer,
+    Devices.layer,
     owner,
     plugins(globals),
     FreeSpace.layer,

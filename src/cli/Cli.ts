@@ -21,6 +21,7 @@ import * as Finished from "../operation/Finished.ts"
 import type * as Port from "../operation/Output.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import type { Connector } from "../platform/Consul.ts"
+import type { Devices } from "../platform/Devices.ts"
 import type { FileLock } from "../platform/FileLock.ts"
 import type { Process } from "../platform/Process.ts"
 import type { Rbd } from "../platform/Rbd.ts"
@@ -72,6 +73,7 @@ export type Services =
   | ChunkStore
   | Connector
   | Daemon
+  | Devices
   | FileLock
   | FileSystem.FileSystem
   | Port.Output

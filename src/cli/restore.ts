@@ -46,7 +46,7 @@ export const command = Command.make(
   "restore",
   {
     revision: option.revisions("latest"),
-    force: option.force("Overwrite a file that is there and not empty."),
+    force: option.force("Overwrite a file or device that holds something."),
     salvage: Options.boolean("salvage").pipe(
       Options.withDescription("Go on where chunks are lost: zeros take their place, and they are listed.")
     ),
@@ -57,21 +57,21 @@ export const command = Command.make(
   },
   ({ force, revision, salvage, target, wait }) =>
     Effect.gen(function*() {
+      if (target === "") return yield* new CommandLineInvalid({ reason: "the target is an empty text: give a name" })
       const toOutput = target === "-"
       const { isTerminal } = yield* Terminal
       if (toOutput && isTerminal) return yield* new OutputIsTerminal()
       const image = target.startsWith("rbd:") ? yield* imageOf(target) : undefined
       const { restore } = yield* load(() => import("../operation/restore.ts"))
       const { restoreImage } = yield* load(() => import("../operation/restoreImage.ts"))
-      const { refuseSourceItself } = yield* load(() => import("./sourceItself.ts"))
+      const { sourceFile } = yield* load(() => import("./sourceFile.ts"))
       const report = yield* Effect.gen(function*() {
         if (image !== undefined) return yield* restoreImage({ revision, image, salvage, wait })
-        const path = resolve(target)
-        if (!toOutput && !force) yield* refuseSourceItself(path)
         return yield* restore({
           revision,
-          target: toOutput ? { _tag: "Output" } : { _tag: "Path", path },
+          target: toOutput ? { _tag: "Output" } : { _tag: "Path", path: resolve(target) },
           force,
+          source: yield* sourceFile,
           salvage,
           wait
         })

@@ -18,7 +18,7 @@ import * as StoredId from "../store/storedId.ts"
 import { type Batch, batches, bytesOf, forEachBatch, heldBy } from "./batch.ts"
 import { Output } from "./Output.ts"
 import { Progress } from "./Progress.ts"
-import { openTarget, type TargetFile } from "./restoreTarget.ts"
+import { claim, type Claimed, type TargetFile, writeTo } from "./restoreTarget.ts"
 import { RevisionIncomplete, selectOne } from "./select.ts"
 
 /**
@@ -62,27 +62,36 @@ export class RestoreIncomplete extends Data.TaggedError("RestoreIncomplete")<{
 
 /**
  * Writes a revision's image to a target, every byte checked against its hash. Succeeds only when all of it is durably
- * there; nothing old remains in the target. Fails with `TargetRefused` before a byte is written, `RestoreIncomplete`,
- * `MapUnusable`, `OutputClosed`, `LockHeld`, `IoError` and what selecting a revision fails with.
+ * there; nothing old remains in the target. Fails with `TargetRefused` before a byte of it is written,
+ * `RestoreIncomplete`, `MapUnusable`, `OutputClosed`, `LockHeld`, `IoError` and what selecting a revision fails with.
  */
 export const restore = Effect.fn("restore")(function*(options: {
   readonly revision: string
   readonly target: Target
-  /** Allows to overwrite a file that is not empty. */
+  /** Allows to overwrite a file or device that holds something. */
   readonly force: boolean
+  /** The file or device that the repository backs up, if it does. To restore to it is to roll it back. */
+  readonly source?: string | undefined
   /** Leaves zeros where chunks are lost and goes on. */
   readonly salvage: boolean
   readonly wait: Duration.Duration
 }) {
-  yield* locks.forReading(options.wait)
+  // before any lock: which are needed depends on what the target is
+  const claimed = options.target._tag === "Output" ? undefined : yield* claim({
+    path: options.target.path,
+    force: options.force,
+    source: options.source
+  })
+  const isRollback = claimed?._tag === "Existing" && claimed.isImage
+  yield* isRollback ? locks.forRecording(options.wait) : locks.forReading(options.wait)
   const repository = yield* Repository
   const revision = yield* selectOne(options.revision)
   if (!revision.isComplete) return yield* new RevisionIncomplete({ id: revision.id })
   yield* warnIfDistrusted(revision)
   const map = yield* repository.readMap(revision)
-  const { lost, written } = options.target._tag === "Output"
+  const { lost, written } = claimed === undefined
     ? yield* toOutput(revision.id, map, options.salvage)
-    : yield* toFile(revision.id, map, options.target.path, options)
+    : yield* toFile(revision.id, map, claimed, options.salvage)
   if (lost.length > 0) {
     lost.sort((a, b) => a.offset - b.offset)
     return yield* new RestoreIncomplete({ revision: revision.id, lost, salvaged: true })
@@ -115,10 +124,9 @@ const accept = (revision: RevisionId, lost: ReadonlyArray<Lost>, salvage: boolea
 const toFile = (
   revision: RevisionId,
   map: Image,
-  path: string,
-  options: { readonly force: boolean; readonly salvage: boolean }
-) =>
-  openTarget({ path, size: map.size, force: options.force }, (target) => write(revision, map, target, options.salvage))
+  claimed: Claimed,
+  salvage: boolean
+) => writeTo(claimed, map.size, (target) => write(revision, map, target, salvage))
 
 const write = Effect.fnUntraced(function*(
   revision: RevisionId,

@@ -7,7 +7,7 @@ import { inOwnFiber } from "../platform/inOwnFiber.ts"
 import * as Rbd from "../platform/Rbd.ts"
 import { Output } from "./Output.ts"
 import { restore } from "./restore.ts"
-import { TargetRefused } from "./restoreTarget.ts"
+import { TargetRefused } from "./TargetRefused.ts"
 
 /** Pieces that wait for Ceph to take them. */
 const AHEAD = 2

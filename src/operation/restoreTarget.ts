@@ -1,132 +1,218 @@
 /**
- * The file or device that an image is restored to: refused before a byte is written where it would do harm, and free
- * of old bytes afterwards.
+ * The file or device that an image is restored to: one thing for the whole run, held open and locked; refused before a
+ * byte is written where it would do harm, and free of old bytes afterwards.
  */
 import * as FileSystem from "@effect/platform/FileSystem"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { basename, dirname, join } from "node:path"
 import * as BlockFile from "../platform/BlockFile.ts"
-import { kindWords, type Opened } from "../platform/Disk.ts"
-import * as Durable from "../platform/Durable.ts"
+import { Devices } from "../platform/Devices.ts"
+import { type FileStat, isSame, kindWords, type Opened } from "../platform/Disk.ts"
+import { FileLock } from "../platform/FileLock.ts"
 import * as Files from "../platform/Files.ts"
-import { fromPlatform } from "../platform/IoError.ts"
-import { Repository } from "../repository/Repository.ts"
-
-/** The target would lose something, or cannot hold the image. Nothing was written. */
-export class TargetRefused extends Data.TaggedError("TargetRefused")<{
-  readonly path: string
-  readonly reason: string
-}> {
-  override get message() {
-    return `cannot restore to ${this.path}: ${this.reason}`
-  }
-}
+import { fromPlatform, IoError } from "../platform/IoError.ts"
+import { contentOf } from "./blank.ts"
+import { isOfRepository } from "./ownFiles.ts"
+import * as Partial from "./partial.ts"
+import { isImage, kernelPlace, restsOnRepository } from "./targetFacts.ts"
+import { TargetRefused } from "./TargetRefused.ts"
 
 /** A target that is open for writing. */
 export interface TargetFile {
+  /** A new file has not yet its final name. */
   readonly file: Opened
   /** Whether zeros must be written, or are there already. */
   readonly zeros: "skip" | "write"
 }
 
-/** What lies at the target's path, links followed. */
-type Place = "nothing" | "empty" | "file" | "device"
-
-const find = Effect.fnUntraced(function*(path: string, size: number, force: boolean) {
-  const files = yield* BlockFile.BlockFile
-  const refuse = (reason: string) => new TargetRefused({ path, reason })
-  const stat = yield* files.withFile(path, { access: "read", follow: true }, (file) => file.stat).pipe(
-    Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.succeed(undefined))
-  )
-  if (stat === undefined) return "nothing" satisfies Place
-  if (stat.kind === "block-device") {
-    if (stat.size < size) return yield* refuse(`the device has ${stat.size} bytes, the image ${size}`)
-    if (stat.size > size) {
-      yield* Effect.logWarning(
-        `${path} has ${stat.size - size} bytes more than the image; what lies behind the image's end stays as it is`
-      )
+/** A target that was found fit. `path` is as the user gave it, `real` without links. */
+export type Claimed =
+  & { readonly path: string; readonly real: string }
+  & (
+    | { readonly _tag: "New" }
+    | {
+      readonly _tag: "Existing"
+      /** Held open and locked until the scope ends. */
+      readonly file: BlockFile.OpenFile
+      readonly stat: FileStat
+      /** It is the very image that the repository backs up: no backup may run while it is written. */
+      readonly isImage: boolean
     }
-    return "device" satisfies Place
-  }
-  if (stat.kind !== "file") return yield* refuse(`it is ${kindWords[stat.kind]}, not a file or block device`)
-  if (stat.size === 0) return "empty" satisfies Place
-  return force ? "file" satisfies Place : yield* refuse("the file is there and not empty (-f overwrites it)")
-})
+  )
 
-/** What belongs to the repository is no target: it may be the very chunk that is to be read. */
-const refuseOwnFiles = Effect.fnUntraced(function*(path: string) {
-  const { directory } = yield* Repository
+/** Where a path leads; what it names itself need not exist, its directory must. */
+const resolve = Effect.fnUntraced(function*(path: string) {
   const system = yield* FileSystem.FileSystem
   const real = (of: string) => Effect.mapError(system.realPath(of), (error) => fromPlatform(error, of))
   const parent = yield* Effect.mapError(
     real(dirname(path)),
     () => new TargetRefused({ path, reason: `there is no directory ${dirname(path)}` })
   )
-  const target = yield* Effect.orElseSucceed(real(path), () => join(parent, basename(path)))
-  const own = yield* real(directory)
-  if (target === own || target.startsWith(`${own}/`)) {
-    return yield* new TargetRefused({ path, reason: "it lies within the repository" })
-  }
-  return target
+  return yield* Effect.orElseSucceed(real(path), () => join(parent, basename(path)))
 })
+
+/** What claiming a target is told. */
+interface Request {
+  readonly path: string
+  /** Allows to overwrite what holds something. */
+  readonly force: boolean
+  /** The file or device that the repository backs up, where that is known. */
+  readonly source: string | undefined
+}
 
 /**
- * Opens the target for `use` and makes durable what was written. A new file appears under its name only when all is
- * done; an existing one is emptied first. An error of sync, close or truncate fails the whole.
+ * Finds out what lies at a path, and takes hold of it until the scope ends. Fails with `TargetRefused` where to write
+ * would do harm. Writes nothing.
  */
-export const openTarget = Effect.fn("openTarget")(function*<A, E, R>(
-  options: { readonly path: string; readonly size: number; readonly force: boolean },
-  use: (target: TargetFile) => Effect.Effect<A, E, R>
-) {
-  const { force, path, size } = options
-  const files = yield* BlockFile.BlockFile
-  const real = yield* refuseOwnFiles(path)
-  const place = yield* find(path, size, force)
-  if (place === "nothing") return yield* newFile(real, size, use)
-  // The descriptor stays open for the whole time: the kernel reports an error of writing back to those it knows.
-  return yield* files.withFile(real, { access: "write" }, (file) =>
-    Effect.gen(function*() {
-      if (place !== "device") {
-        yield* file.truncate(0)
-        yield* file.truncate(size)
-      }
-      const result = yield* use({
-        file: { path: real, descriptor: file.descriptor },
-        zeros: place === "device" ? "write" : "skip"
-      })
-      yield* file.sync
-      return result
-    }))
+export const claim = Effect.fn("claim")(function*(request: Request) {
+  const { path } = request
+  const refuse = (reason: string) => new TargetRefused({ path, reason })
+  const real = yield* resolve(path)
+  // a restore that was killed at its very end has left a second name
+  yield* Partial.removeLeftovers(real)
+  const stat = yield* Files.find(real)
+  if (yield* isOfRepository(real, stat)) return yield* refuse("it lies within the repository")
+  if (stat === undefined) {
+    const place = yield* kernelPlace(real)
+    if (place === "/dev") return yield* refuse("there is no such device, and a new file in /dev would be in memory")
+    if (place !== undefined) return yield* refuse(`no image can be kept in ${place}`)
+    return { _tag: "New", path, real } satisfies Claimed
+  }
+  switch (stat.kind) {
+    case "file":
+      return yield* claimFile(request, real, stat)
+    case "block-device":
+      return yield* claimDevice(request, real, stat)
+    case "symlink":
+      return yield* refuse("it is a symbolic link that leads nowhere")
+    default:
+      return yield* refuse(`it is ${kindWords[stat.kind]}, not a file or block device`)
+  }
 })
 
-const newFile = Effect.fnUntraced(function*<A, E, R>(
-  path: string,
+/** Opens what was looked at, and nothing that has taken its place since. */
+const open = Effect.fnUntraced(function*(path: string, real: string, stat: FileStat) {
+  const files = yield* BlockFile.BlockFile
+  const isDevice = stat.kind === "block-device"
+  const file = yield* files.open(real, { access: isDevice ? "read-write" : "write", exclusive: isDevice }).pipe(
+    Effect.catchIf(
+      ({ code }) => isDevice && code === "EBUSY",
+      () =>
+        new TargetRefused({
+          path,
+          reason: "the device is in use: it is mounted, part of another device, or the target of another restore"
+        })
+    )
+  )
+  if (!isSame(yield* file.stat, stat)) {
+    return yield* new TargetRefused({ path, reason: "another file has just taken its place" })
+  }
+  const loops = yield* (yield* Devices).loopsOver(stat)
+  if (loops.length > 0) return yield* new TargetRefused({ path, reason: `it is in use as ${loops.join(", ")}` })
+  return file
+})
+
+/** What is said before the image of the repository is overwritten, which is what a rollback is. */
+const announce = (path: string) =>
+  Effect.logWarning(`${path} is the image that this repository backs up; it is overwritten`)
+
+const ITSELF = "it is the source itself (-f overwrites it)"
+
+const claimFile = Effect.fnUntraced(function*({ force, path, source }: Request, real: string, stat: FileStat) {
+  const refuse = (reason: string) => new TargetRefused({ path, reason })
+  const isSource = yield* isImage(stat, [], source)
+  if (isSource && !force) return yield* refuse(ITSELF)
+  if (stat.size > 0 && !force) return yield* refuse("the file is there and not empty (-f overwrites it)")
+  if (stat.nlink > 1) {
+    return yield* refuse(`it has ${stat.nlink} names (hard links), and under all of them the content would change`)
+  }
+  const file = yield* open(path, real, stat)
+  const locks = yield* FileLock
+  yield* Effect.catchTag(
+    locks.acquireOpen(file),
+    "FileInUse",
+    ({ by }) => refuse(`it is in use: it is locked by ${by}`)
+  )
+  if (isSource) yield* announce(path)
+  return { _tag: "Existing", path, real, file, stat, isImage: isSource } satisfies Claimed
+})
+
+const claimDevice = Effect.fnUntraced(function*({ force, path, source }: Request, real: string, stat: FileStat) {
+  const refuse = (reason: string) => new TargetRefused({ path, reason })
+  const devices = yield* Devices
+  const beneath = yield* devices.beneath(stat)
+  if (yield* restsOnRepository(beneath)) return yield* refuse("it shows a file of the repository")
+  const isSource = yield* isImage(stat, beneath, source)
+  if (isSource && !force) return yield* refuse(ITSELF)
+  const file = yield* open(path, real, stat)
+  if (!force) {
+    const content = yield* contentOf(file, stat.size)
+    if (content !== undefined) return yield* refuse(`${content} (-f overwrites it)`)
+  }
+  if (isSource) yield* announce(path)
+  return { _tag: "Existing", path, real, file, stat, isImage: isSource } satisfies Claimed
+})
+
+const opened = ({ descriptor, path }: Opened): Opened => ({ path, descriptor })
+
+/**
+ * Lets `use` write an image of `size` bytes, and makes it durable. A new file appears under its name only when all is
+ * done; an existing one is emptied first. An error of sync, close or truncate fails the whole, and so does it when by
+ * then something else is found at the path.
+ */
+export const writeTo = Effect.fn("writeTo")(function*<A, E, R>(
+  claimed: Claimed,
   size: number,
   use: (target: TargetFile) => Effect.Effect<A, E, R>
 ) {
-  const files = yield* BlockFile.BlockFile
-  const partial = join(dirname(path), `.${basename(path)}.backy-partial`)
-  yield* Files.removeIfPresent(partial)
-  return yield* files.withFile(
-    partial,
-    { access: "write", create: "exclusive", mode: 0o600 },
-    (file) =>
-      Effect.gen(function*() {
-        yield* file.truncate(size)
-        const result = yield* use({ file: { path: partial, descriptor: file.descriptor }, zeros: "skip" })
-        yield* file.sync
-        yield* Files.rename(partial, path)
-        // another restore to the same path may have put its unfinished file in the place of ours
-        const [ours, named] = [yield* file.stat, yield* Files.find(path)]
-        if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {
-          return yield* new TargetRefused({ path, reason: "another restore writes to it at the same time" })
-        }
-        return result
-      })
-  ).pipe(
-    // also when it was interrupted
-    Effect.onError(() => Effect.ignore(Files.removeIfPresent(partial))),
-    Effect.tap(() => Durable.syncDirectory(dirname(path)))
+  return yield* claimed._tag === "New" ? newFile(claimed, size, use) : existing(claimed, size, use)
+})
+
+const newFile = Effect.fnUntraced(function*<A, E, R>(
+  { path, real }: Claimed,
+  size: number,
+  use: (target: TargetFile) => Effect.Effect<A, E, R>
+) {
+  const refuse = (reason: string) => new TargetRefused({ path, reason })
+  if (yield* Partial.removeLeftovers(real)) return yield* refuse("another restore to it is under way")
+  const { file, publish } = yield* Partial.make(real)
+  yield* file.truncate(size)
+  const result = yield* use({ file: opened(file), zeros: "skip" })
+  yield* file.sync
+  yield* Effect.catchIf(
+    publish,
+    ({ code }) => code === "EEXIST",
+    () => refuse("meanwhile there is a file of that name")
   )
+  yield* file.close
+  return result
+})
+
+const existing = Effect.fnUntraced(function*<A, E, R>(
+  { file, path, stat }: Extract<Claimed, { readonly _tag: "Existing" }>,
+  size: number,
+  use: (target: TargetFile) => Effect.Effect<A, E, R>
+) {
+  const isDevice = stat.kind === "block-device"
+  if (isDevice && stat.size < size) {
+    return yield* new TargetRefused({ path, reason: `the device has ${stat.size} bytes, the image ${size}` })
+  }
+  if (isDevice && stat.size > size) {
+    yield* Effect.logWarning(
+      `${path} has ${stat.size - size} bytes more than the image; what lies behind the image's end stays as it is`
+    )
+  }
+  if (!isDevice) {
+    yield* file.truncate(0)
+    yield* file.truncate(size)
+  }
+  const result = yield* use({ file: opened(file), zeros: isDevice ? "write" : "skip" })
+  yield* file.sync
+  const now = yield* Effect.flatMap(resolve(path), Files.find)
+  if (now === undefined || !isSame(now, stat)) {
+    const detail = "another file has taken its place while it was written"
+    return yield* new IoError({ operation: "restore to", path, code: "ESTALE", detail })
+  }
+  yield* file.close
+  return result
 })

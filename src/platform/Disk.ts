@@ -39,8 +39,11 @@ export interface FileStat {
   readonly allocated: number
 }
 
+/** What of a stat says which file or device it tells of. */
+export type Identity = Pick<FileStat, "dev" | "ino" | "device">
+
 /** Do both tell of one file or device, whatever names led there? */
-export const isSame = (one: FileStat, other: FileStat): boolean =>
+export const isSame = (one: Identity, other: Identity): boolean =>
   one.device !== undefined || other.device !== undefined
     ? one.device === other.device
     : one.dev === other.dev && one.ino === other.ino

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { dirname } from "node:path"
-import type { Descriptor, Disk } from "./Disk.ts"
+import { type Descriptor, type Disk, isSame, type Opened } from "./Disk.ts"
 import { fromUnknown, type IoError } from "./IoError.ts"
 import { type KernelLocks, lockFile, unlockFile } from "./lockFile.ts"
 import * as MemoryDisk from "./MemoryDisk.ts"
@@ -32,6 +32,16 @@ export class LockHeld extends Data.TaggedError("LockHeld")<{
   }
 }
 
+/** Somebody else has locked a file that was to be written. `by`: who, in words. */
+export class FileInUse extends Data.TaggedError("FileInUse")<{
+  readonly path: string
+  readonly by: string
+}> {
+  override get message(): string {
+    return `${this.path} is locked by ${this.by}`
+  }
+}
+
 /**
  * Locks files. Each `acquire` opens the file anew, so a second one in the same process conflicts like one of another
  * process. A symbolic link in the lock file's place is refused (ELOOP).
@@ -51,6 +61,11 @@ export class FileLock extends Context.Tag("backy/platform/FileLock")<FileLock, {
     mode: LockMode,
     options?: { readonly create?: boolean }
   ) => Effect.Effect<boolean, LockHeld | IoError, Scope.Scope>
+  /**
+   * Locks a file that is open, whatever its name is, alone, until the scope ends or it is closed. Nothing is written to
+   * it. Fails with `FileInUse` when anybody has locked it, also by fcntl(2).
+   */
+  readonly acquireOpen: (file: Opened) => Effect.Effect<void, FileInUse | IoError, Scope.Scope>
 }>() {}
 
 /** Builds the service from a disk with the lock files and what locks an open one. */
@@ -69,9 +84,24 @@ export const make = (disk: Disk, kernel: KernelLocks): Context.Tag.Service<FileL
       Effect.map(
         acquire(path, mode, options?.create === false ? "never" : "if-possible"),
         (locked) => locked._tag === "Locked"
-      )
+      ),
+    acquireOpen: lockOpened(kernel)
   }
 }
+
+const lockOpened = (kernel: KernelLocks): Context.Tag.Service<FileLock>["acquireOpen"] => ({ descriptor, path }) =>
+  Effect.acquireRelease(
+    Effect.gen(function*() {
+      if (!(yield* kernel.lock(descriptor, path, "exclusive"))) {
+        return yield* new FileInUse({ path, by: "another process" })
+      }
+      const by = kernel.foreign(descriptor)
+      if (by === undefined) return
+      kernel.unlock(descriptor)
+      return yield* new FileInUse({ path, by })
+    }),
+    () => Effect.sync(() => kernel.unlock(descriptor))
+  )
 
 /**
  * Lets an acquisition that fails with `LockHeld` try again until `wait` is over; the last attempt is at that moment.
@@ -101,17 +131,19 @@ export const acquireWithin = (
 export interface LockTable {
   /** Who holds which inode: descriptors, and whether one of them alone. */
   readonly held: Map<string, { readonly mode: LockMode; readonly descriptors: Set<Descriptor> }>
+  /** Paths of files that other programs have locked by fcntl(2), and who they are. */
+  readonly foreign: Map<string, string>
   /** The lock files, when there is no disk for them. */
   readonly files: MemoryDisk.MemoryDisk
 }
 
 /** A machine on which nobody holds a lock. */
-export const makeTable = (): LockTable => ({ held: new Map(), files: MemoryDisk.make() })
+export const makeTable = (): LockTable => ({ held: new Map(), foreign: new Map(), files: MemoryDisk.make() })
 
-const tableLocks = (disk: Disk, { held }: LockTable): KernelLocks => {
+const tableLocks = (disk: Disk, { foreign, held }: LockTable, prefix = ""): KernelLocks => {
   const keyOf = (descriptor: Descriptor): string => {
     const { dev, ino } = disk.stat(descriptor)
-    return `${dev}:${ino}`
+    return `${prefix}${dev}:${ino}`
   }
   const keys = new Map<Descriptor, string>()
   return {
@@ -133,6 +165,11 @@ const tableLocks = (disk: Disk, { held }: LockTable): KernelLocks => {
       holders?.delete(descriptor)
       if (holders?.size === 0) held.delete(key)
     },
+    foreign: (descriptor) => {
+      const file = disk.stat(descriptor)
+      for (const [path, who] of foreign) if (isSame(disk.lstat(path), file)) return who
+      return undefined
+    },
     // Nobody dies without letting go but by a power loss, which leaves a new table.
     isGone: () => false,
     lockersOf: () => []
@@ -141,15 +178,23 @@ const tableLocks = (disk: Disk, { held }: LockTable): KernelLocks => {
 
 /**
  * Locks of a simulated machine. With a `disk`, the lock files are on it, as in production; without, they are nowhere,
- * and the names alone conflict.
+ * and the names alone conflict. `opened`: the disk of the files that are locked when they are open.
  */
-export const layerMemory = (table: LockTable = makeTable(), disk?: Disk): Layer.Layer<FileLock> => {
+export const layerMemory = (
+  table: LockTable = makeTable(),
+  disk?: Disk,
+  opened: Disk | undefined = disk
+): Layer.Layer<FileLock> => {
   if (disk !== undefined) return Layer.succeed(FileLock, make(disk, tableLocks(disk, table)))
   const { files } = table
   const locks = make(files.disk, tableLocks(files.disk, table))
   const inFolder = <A, E, R>(path: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.zipRight(Effect.sync(() => files.plantDirectory(dirname(path))), effect)
   return Layer.succeed(FileLock, {
+    acquireOpen: opened === undefined
+      // a mistake of the test
+      ? () => Effect.dieMessage("these locks know no disk with open files")
+      : lockOpened(tableLocks(opened, table, "open ")),
     acquire: (path, mode) => inFolder(path, locks.acquire(path, mode)),
     acquireIfPossible: (path, mode, options) => inFolder(path, locks.acquireIfPossible(path, mode, options))
   })

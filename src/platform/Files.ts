@@ -38,6 +38,10 @@ export const remove = (path: string): Effect.Effect<void, IoError, FileSystem.Fi
 export const removeIfPresent = (path: string): Effect.Effect<boolean, IoError, FileSystem.FileSystem> =>
   Effect.as(remove(path), true).pipe(Effect.catchIf(isMissing, () => Effect.succeed(false)))
 
+/** Gives a file a second name. Fails with EEXIST when there is one, with EPERM where the file system gives none. */
+export const link = (from: string, to: string): Effect.Effect<void, IoError, FileSystem.FileSystem> =>
+  use(to, (system) => system.link(from, to))
+
 /** Renames, replacing a file of the new name. Not durable before `syncDirectory`. */
 export const rename = (from: string, to: string): Effect.Effect<void, IoError, FileSystem.FileSystem> =>
   use(to, (system) => system.rename(from, to))

@@ -8,6 +8,7 @@ import { spawn } from "node:child_process"
 import { hostname } from "node:os"
 import { hasCode } from "./errno.ts"
 import { FileLock, make } from "./FileLock.ts"
+import { foreignLock } from "./foreignLocks.ts"
 import { fromUnknown, IoError } from "./IoError.ts"
 import { nodeDisk } from "./nodeDisk.ts"
 import { lockersOf } from "./procLocks.ts"
@@ -57,6 +58,7 @@ export const layerProgram = (program: string): Layer.Layer<FileLock> =>
     FileLock,
     make(nodeDisk, {
       lock: (descriptor, path, mode) => flock(program, descriptor, path, mode),
+      foreign: (descriptor) => foreignLock(descriptor, nodeDisk.stat(descriptor).ino),
       // Closing does it: nobody else has this open file.
       unlock: () => {},
       isGone: ({ host, pid }) => host === hostname() && !isRunning(pid),

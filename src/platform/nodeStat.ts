@@ -1,5 +1,5 @@
 import * as FS from "node:fs"
-import type { FileKind, FileStat } from "./Disk.ts"
+import type { FileKind, FileStat, Identity } from "./Disk.ts"
 import { kernel } from "./kernel.ts"
 
 const kindOf = (stats: FS.BigIntStats): FileKind =>
@@ -24,6 +24,13 @@ const deviceName = (rdev: bigint): string => {
   return `${major}:${minor}`
 }
 
+/** Which file or device it is. */
+export const identityOf = ({ dev, ino, mode, rdev }: FS.BigIntStats): Identity => ({
+  dev: Number(dev),
+  ino: Number(ino),
+  ...((mode & BigInt(FS.constants.S_IFMT)) === BigInt(FS.constants.S_IFBLK) ? { device: deviceName(rdev) } : {})
+})
+
 /** Capacity of a block device in bytes: what stat(2) does not tell. /sys counts in 512 bytes whatever the device does. */
 const deviceSize = (rdev: bigint, descriptor: number | undefined): number => {
   try {
@@ -46,9 +53,7 @@ export const toFileStat = (stats: FS.BigIntStats, descriptor?: number): FileStat
     size: kind === "block-device" ? deviceSize(stats.rdev, descriptor) : Number(stats.size),
     mtimeNs: stats.mtimeNs,
     ctimeNs: stats.ctimeNs,
-    dev: Number(stats.dev),
-    ino: Number(stats.ino),
-    ...(kind === "block-device" ? { device: deviceName(stats.rdev) } : {}),
+    ...identityOf(stats),
     mode: Number(stats.mode & 0o7777n),
     nlink: Number(stats.nlink),
     allocated: Number(stats.blocks) * 512

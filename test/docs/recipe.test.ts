@@ -11,6 +11,7 @@ import { join } from "node:path"
 import { backup } from "../../src/operation/backup.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
 import * as NodeBlockFile from "../../src/platform/nodeBlockFile.ts"
+import * as NodeDevices from "../../src/platform/nodeDevices.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import * as FileSource from "../../src/source/FileSource.ts"
 import * as Blocks from "../../src/store/Blocks.ts"
@@ -63,6 +64,7 @@ const overNode = (directory: string, image: string) =>
     NodeFileSystem.layer,
     NodeBlockFile.layer,
     FileLock.layerMemory(),
+    NodeDevices.layer,
     Blocks.layer({ workers: 2, level: 1, entry: new URL("../../src/store/blockWorker.ts", import.meta.url) })
   )))
 

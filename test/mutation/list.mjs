@@ -209,29 +209,29 @@ const syncs = [
   {
     name: "a restored file is not synced",
     file: "src/operation/restoreTarget.ts",
-    from: "        yield* file.sync\n        yield* Files.rename",
-    to: "        yield* Files.rename",
+    from: "  yield* file.sync\n  yield* Effect.catchIf(",
+    to: "  yield* Effect.catchIf(",
     tests: [of("operation/restore"), crash("restore to a new file")]
   },
   {
     name: "the directory of a restored file is not synced",
-    file: "src/operation/restoreTarget.ts",
-    from: "Effect.tap(() => Durable.syncDirectory(dirname(path)))",
-    to: "Effect.tap(() => Effect.void)",
+    file: "src/operation/partial.ts",
+    from: "        Durable.syncDirectory(dirname(path))",
+    to: "        Effect.void",
     tests: [of("operation/restore", "durably"), fault("restore to a new file")]
   },
   {
     name: "an overwritten file is not synced",
     file: "src/operation/restoreTarget.ts",
-    from: "      yield* file.sync\n      return result\n    }))",
-    to: "      return result\n    }))",
+    from: "  yield* file.sync\n  const now",
+    to: "  const now",
     tests: [of("operation/restore"), fault("restore over a file")]
   },
   {
     name: "a new file appears under its name before it is whole",
-    file: "src/operation/restoreTarget.ts",
-    from: "`.${basename(path)}.backy-partial`",
-    to: "basename(path)",
+    file: "src/operation/partial.ts",
+    from: "const partial = join(dirname(path), `${prefixFor(path)}${uniqueFrom(() => numbers.pop() ?? 0)}`)",
+    to: "const partial = path",
     tests: [of("operation/restore", "partial"), crash("restore to a new file")]
   },
   {
@@ -508,11 +508,32 @@ const moreLocks = [
     tests: [of("daemon/Daemon")]
   },
   {
-    name: "two restores to one new file both succeed",
+    name: "a new file replaces one that was made meanwhile",
+    file: "src/operation/partial.ts",
+    from: "yield* Effect.either(Files.link(file.path, path))",
+    to: "yield* Effect.either(Files.rename(file.path, path))",
+    tests: [of("operation/restoreTarget"), of("simulation/concurrency")]
+  },
+  {
+    name: "a target that another one took the place of counts as restored",
     file: "src/operation/restoreTarget.ts",
-    from: "if (named === undefined || named.ino !== ours.ino || named.dev !== ours.dev) {",
-    to: "if (named === undefined) {",
-    tests: [of("operation/restore"), of("simulation/concurrency")]
+    from: "if (now === undefined || !isSame(now, stat)) {",
+    to: "if (now === undefined) {",
+    tests: [of("operation/restoreTarget")]
+  },
+  {
+    name: "a target is not locked",
+    file: "src/operation/restoreTarget.ts",
+    from: "    locks.acquireOpen(file),",
+    to: "    Effect.as(Effect.void, locks).pipe(Effect.asVoid) as ReturnType<typeof locks.acquireOpen>,",
+    tests: [of("operation/restoreTarget")]
+  },
+  {
+    name: "a device that holds something is overwritten without force",
+    file: "src/operation/restoreTarget.ts",
+    from: "if (content !== undefined) return yield* refuse(`${content}",
+    to: "if (content === \"\") return yield* refuse(`${content}",
+    tests: [of("operation/restoreTarget")]
   },
   {
     name: "whoever has ended keeps its name on a lock",
@@ -1011,14 +1032,14 @@ const checks = [
   {
     name: "a file keeps its old bytes under a restored image",
     file: "src/operation/restoreTarget.ts",
-    from: "        yield* file.truncate(0)\n",
+    from: "    yield* file.truncate(0)\n",
     to: "",
     tests: [of("operation/restore", "old byte")]
   },
   {
     name: "a device keeps its old bytes where the image has holes",
     file: "src/operation/restoreTarget.ts",
-    from: "zeros: place === \"device\" ? \"write\" : \"skip\"",
+    from: "zeros: isDevice ? \"write\" : \"skip\"",
     to: "zeros: \"skip\"",
     tests: [of("operation/restore", "holes")]
   },

@@ -28,7 +28,7 @@ const wait = Scenario.zero
 type Operation = Effect.Effect<
   unknown,
   { readonly _tag: string; readonly message: string },
-  Effect.Effect.Context<ReturnType<typeof backup>>
+  Effect.Effect.Context<ReturnType<typeof backup> | ReturnType<typeof restored>>
 >
 
 /** Every operation, as one that may meet another. */
@@ -187,6 +187,7 @@ describe("locks", () => {
         const told = (path: string, mode: FileLock.LockMode) =>
           Effect.acquireRelease(step(`+${path.split("/").at(-1)} ${mode}`), () => step(`-${path.split("/").at(-1)}`))
         const watched = FileLock.FileLock.of({
+          acquireOpen: real.acquireOpen,
           acquire: (path, mode) => Effect.zipRight(real.acquire(path, mode), told(path, mode)),
           acquireIfPossible: (path, mode, options) =>
             Effect.zipLeft(real.acquireIfPossible(path, mode, options), told(path, mode))
@@ -230,6 +231,7 @@ describe("locks", () => {
         scene.disk.unlink(`${REPOSITORY}/config`)
         let asked = 0
         const locks = FileLock.FileLock.of({
+          acquireOpen: () => Effect.void,
           acquire: () => Effect.sync(() => void asked++),
           acquireIfPossible: () => Effect.sync(() => ++asked > 0)
         })
@@ -249,6 +251,7 @@ describe("locks", () => {
       Effect.gen(function*() {
         yield* backupOf(scene, blocks(1))
         const none = FileLock.FileLock.of({
+          acquireOpen: () => Effect.void,
           acquire: () => Effect.die("a restore takes .purge only if possible"),
           acquireIfPossible: () => Effect.succeed(false)
         })

@@ -8,21 +8,26 @@ import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
 import type { DistrustReason } from "../../src/domain/Revision.ts"
 import * as Trust from "../../src/domain/Trust.ts"
+import * as Devices from "../../src/platform/Devices.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
 import { errnoError } from "../../src/platform/errno.ts"
+import * as FileLock from "../../src/platform/FileLock.ts"
 import type { MemoryDisk, MemoryDiskOptions } from "../../src/platform/MemoryDisk.ts"
 import { isTemporary } from "../../src/platform/temporaryName.ts"
 import { Repository } from "../../src/repository/Repository.ts"
 import { pathOf } from "../../src/store/chunkFile.ts"
 import * as Hash from "../../src/store/hash.ts"
 import { listOf } from "../support/diskFiles.ts"
-import { backup, CHUNK, IMAGE, layerOn, makeDisk, REPOSITORY, setFile } from "../support/World.ts"
+import { backup, CHUNK, IMAGE, layerOn, makeDisk, REPOSITORY, type restored, setFile } from "../support/World.ts"
 
 /** One simulated machine, and what was logged on it. */
 export interface Scene {
   readonly memory: MemoryDisk
   readonly disk: Disk
   readonly log: Array<string>
+  /** Who has locked what, and what is known of devices. */
+  readonly locks: FileLock.LockTable
+  readonly devices: Devices.DeviceTable
 }
 
 /** The moment at which every scene begins. */
@@ -30,17 +35,21 @@ const START = new Date("2026-03-01T02:10:00Z")
 
 /** Runs a test on a machine of its own. Ids are the same in every run. */
 export const inScene = <A, E>(
-  test: (scene: Scene) => Effect.Effect<A, E, Effect.Effect.Context<ReturnType<typeof backup>>>,
+  test: (
+    scene: Scene
+  ) => Effect.Effect<A, E, Effect.Effect.Context<ReturnType<typeof backup> | ReturnType<typeof restored>>>,
   options?: MemoryDiskOptions
 ): Effect.Effect<A, E> =>
   Effect.suspend(() => {
     const memory = makeDisk(options)
     const log: Array<string> = []
+    const locks = FileLock.makeTable()
+    const devices = Devices.makeTable()
     const logger = Logger.make(({ logLevel, message }) => {
       log.push(`${logLevel.label} ${[message].flat().map(String).join(" ")}`)
     })
-    return Effect.zipRight(TestClock.setTime(START), test({ memory, disk: memory.disk, log })).pipe(
-      Effect.provide(layerOn(memory.disk)),
+    return Effect.zipRight(TestClock.setTime(START), test({ memory, disk: memory.disk, log, locks, devices })).pipe(
+      Effect.provide(layerOn(memory.disk, locks, devices)),
       Effect.provide(Logger.add(logger)),
       Effect.withRandom(Random.make("scene"))
     )

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
+import * as Devices from "../../src/platform/Devices.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
@@ -34,6 +35,7 @@ export const layerOn = (disk: Disk, locks: FileLock.LockTable) => {
     DiskFileSystem.layer(disk),
     BlockFile.layerDisk(disk),
     FileLock.layerMemory(locks, disk),
+    Devices.layerMemory(disk),
     Reflink.layerDisk(disk),
     blocksOn(disk)
   )

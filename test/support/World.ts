@@ -10,6 +10,7 @@ import { backup as backupOperation } from "../../src/operation/backup.ts"
 import * as Output from "../../src/operation/Output.ts"
 import { restore as restoreOperation } from "../../src/operation/restore.ts"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
+import * as Devices from "../../src/platform/Devices.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
@@ -34,11 +35,16 @@ export const schedule: Schedule = {
 }
 
 /** All ports over one disk. */
-export const layerOn = (disk: Disk, locks: FileLock.LockTable = FileLock.makeTable()) => {
+export const layerOn = (
+  disk: Disk,
+  locks: FileLock.LockTable = FileLock.makeTable(),
+  devices: Devices.DeviceTable = Devices.makeTable()
+) => {
   const base = Layer.mergeAll(
     DiskFileSystem.layer(disk),
     BlockFile.layerDisk(disk),
-    FileLock.layerMemory(locks),
+    FileLock.layerMemory(locks, undefined, disk),
+    Devices.layerMemory(disk, devices),
     Blocks.layerInline(disk, { hash: Hash.load().hash })
   )
   return Layer.mergeAll(

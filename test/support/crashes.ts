@@ -97,7 +97,7 @@ export const fairLimit = (points: ReadonlyArray<Point>, total: number): number =
 export const keyOf = (disk: MemoryDisk): string =>
   disk.describe().map((line) =>
     line.replace(/\.[0-9a-z]{12}\.tmp file .*$/, ".tmp").replace(
-      /(\.backy-partial|\/\.backup|\/\.purge) file .*$/,
+      /(\.backy-[0-9a-f]{8}-|\/\.backup|\/\.purge)(?:[0-9a-z]{12})? file .*$/,
       "$1"
     )
   ).sort().join("\n")
