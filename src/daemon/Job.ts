@@ -2,6 +2,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import type * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
 import type { DaemonConfig, DaemonJob } from "../config/DaemonConfig.ts"
 import * as Timetable from "../domain/Timetable.ts"
 import { counts } from "../domain/Trust.ts"
@@ -159,8 +160,15 @@ export const reconfigure = (job: Job, config: DaemonJob, hash: HashOf): void => 
 
 /** Whether two configs of a job say the same. */
 export const isSame = (a: DaemonJob, b: DaemonJob): boolean =>
-  a.scheduleName === b.scheduleName && JSON.stringify(a.schedule) === JSON.stringify(b.schedule) &&
-  JSON.stringify(a.source) === JSON.stringify(b.source)
+  a.scheduleName === b.scheduleName && inWords(a.schedule) === inWords(b.schedule) &&
+  inWords(a.source) === inWords(b.source)
+
+/** A value as text, secrets included, which JSON alone would all call the same. For comparing, never for showing. */
+const inWords = (value: unknown): string =>
+  JSON.stringify(value, function(this: Readonly<Record<string, unknown>>, key, shown: unknown) {
+    const own = this[key]
+    return Redacted.isRedacted(own) ? { secret: Redacted.value(own) } : shown
+  })
 
 /** What a scheduler needs of the config. */
 export type Runtime = Pick<
