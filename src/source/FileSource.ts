@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as BlockFile from "../platform/BlockFile.ts"
 import { type FileStat, isSame, kindWords } from "../platform/Disk.ts"
 import type { IoError } from "../platform/IoError.ts"
+import * as ImageFormat from "./imageFormat.ts"
 import { type Snapshot, Source, SourceChanged, SourceNotReady } from "./Source.ts"
 
 const notReady = (path: string) => (error: IoError) =>
@@ -41,16 +42,22 @@ export const make = (path: string): Effect.Effect<Source["Type"], never, BlockFi
             reason: `it is ${kindWords[stat.kind]}, not an image file or block device`
           })
       )
+    const warn = (file: BlockFile.OpenFile) =>
+      ImageFormat.warning(file).pipe(
+        Effect.mapError(notReady(path)),
+        Effect.flatMap((warning) => warning === undefined ? Effect.void : Effect.logWarning(warning))
+      )
     /** What lies at the path now. */
     const look = Effect.scoped(Effect.flatMap(open, examine))
 
     return Source.of({
       name: path,
-      check: Effect.asVoid(look),
+      check: Effect.scoped(Effect.flatMap(open, (file) => Effect.zipRight(examine(file), warn(file)))),
       snapshot: Effect.fnUntraced(function*() {
         // open until the end: the file that is read is this one, whatever takes its name
         const file = yield* open
         const before = yield* examine(file)
+        yield* warn(file)
         const changedSince = (after: FileStat) => {
           const reason = difference(before, after)
           return reason === undefined ? Effect.void : new SourceChanged({ source: path, reason })

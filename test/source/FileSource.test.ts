@@ -4,6 +4,7 @@ import * as FS from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fromRandom } from "../../src/domain/RevisionId.ts"
+import * as Logging from "../../src/logging.ts"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
@@ -137,6 +138,45 @@ describe("FileSource", () => {
       memory.plantFile(PATH, new Uint8Array(10))
       return onDisk(memory, Effect.scoped(Effect.flatMap(snapshot, ({ content }) => test(memory, content))))
     })
+
+  const header = (magic: string, at = 0, backing = "") => {
+    const bytes = new Uint8Array(4096)
+    bytes.set(Array.from(magic, (character) => character.charCodeAt(0)), at)
+    if (backing === "") return bytes
+    const view = new DataView(bytes.buffer)
+    view.setBigUint64(8, 1024n)
+    view.setUint32(16, backing.length)
+    bytes.set(new TextEncoder().encode(backing), 1024)
+    return bytes
+  }
+  const formats: ReadonlyArray<readonly [string, Uint8Array, string | undefined]> = [
+    ["qcow2", header("QFI\u00fb"), "qcow2 image: it is stored as the file that it is, not as the disk in it"],
+    [
+      "qcow2 with a backing file",
+      header("QFI\u00fb", 0, "/base\n.img"),
+      "not as the disk in it, and its backing file \"/base\\n.img\" is not part of the backup"
+    ],
+    ["VMDK", header("KDMV"), "VMDK image"],
+    ["VHDX", header("vhdxfile"), "VHDX image"],
+    ["VDI", header("\u007f\u0010\u00da\u00be", 64), "VDI image"],
+    ["raw", header("\u00eb\u0063\u0090"), undefined],
+    ["short", header("QFI").subarray(0, 3), undefined],
+    ["empty", new Uint8Array(0), undefined]
+  ]
+  for (const [name, bytes, said] of formats) {
+    it.effect(`is told of at init and at each backup when the image is ${name}`, () =>
+      Effect.gen(function*() {
+        for (const effect of [check, Effect.asVoid(Effect.scoped(snapshot))]) {
+          const memory = inMemory()
+          memory.plantFile(PATH, bytes)
+          const lines: Array<string> = []
+          const logging = Logging.layer({ file: undefined, verbose: false, stderr: (line) => lines.push(line) })
+          yield* Effect.provide(onDisk(memory, effect), logging)
+          assert.lengthOf(lines, said === undefined ? 0 : 1)
+          assert.include(lines.join(), said ?? "")
+        }
+      }))
+  }
 
   const refused: ReadonlyArray<readonly [string, string, (memory: MemoryDisk.MemoryDisk) => void]> = [
     ["is missing", "there is no such file", () => undefined],
