@@ -54,6 +54,8 @@ export class BlockFile extends Context.Tag("backy/platform/BlockFile")<BlockFile
   ) => Effect.Effect<A, E | IoError, R>
   /** Examines what lies at a path, without following a link in its last component. */
   readonly lstat: (path: string) => Effect.Effect<FileStat, IoError>
+  /** Removes a file or link, never a directory. Not durable before the directory is synced. */
+  readonly unlink: (path: string) => Effect.Effect<void, IoError>
 }>() {}
 
 /** A system call threw. Only between a driver and the service, which says what was attempted where. */
@@ -74,6 +76,7 @@ export type Driver = {
       | "stat"
       | "sync"
       | "truncate"
+      | "unlink"
       | "write"
   ]: (...args: Parameters<Disk[Call]>) => Effect.Effect<ReturnType<Disk[Call]>, CallFailed>
 }
@@ -161,7 +164,8 @@ export const make = (driver: Driver): Context.Tag.Service<BlockFile> => {
               Effect.flatMap(Effect.exit(file.close), (close) => Exit.zipLeft(used, close)))
         )
       ),
-    lstat: (path) => Effect.mapError(driver.lstat(path), ({ cause }) => fromUnknown("examine", path, cause))
+    lstat: (path) => Effect.mapError(driver.lstat(path), ({ cause }) => fromUnknown("examine", path, cause)),
+    unlink: (path) => Effect.mapError(driver.unlink(path), ({ cause }) => fromUnknown("remove", path, cause))
   }
 }
 
@@ -182,6 +186,7 @@ export const driverOf = (disk: Disk): Driver => ({
   stat: (descriptor) => attempt(() => disk.stat(descriptor)),
   sync: (descriptor) => attempt(() => disk.sync(descriptor)),
   truncate: (descriptor, size) => attempt(() => disk.truncate(descriptor, size)),
+  unlink: (path) => attempt(() => disk.unlink(path)),
   write: (descriptor, buffer, position) => attempt(() => disk.write(descriptor, buffer, position))
 })
 

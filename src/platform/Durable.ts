@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import { basename, dirname, join } from "node:path"
 import { BlockFile } from "./BlockFile.ts"
+import { type FileKind, kindWords } from "./Disk.ts"
 import { fromPlatform, IoError } from "./IoError.ts"
 import { temporaryName, uniqueFrom } from "./temporaryName.ts"
 
@@ -48,7 +49,7 @@ export const replace = Effect.fn("Durable.replace")(
       }).pipe(
         Effect.zipRight(Effect.mapError(system.rename(temporary, path), (error) => fromPlatform(error, path))),
         // Nobody else's file of that name, should there be one.
-        Effect.onError(() => made ? Effect.ignore(system.remove(temporary)) : Effect.void)
+        Effect.onError(() => made ? Effect.ignore(files.unlink(temporary)) : Effect.void)
       )
     )
     yield* syncDirectory(directory)
@@ -62,12 +63,15 @@ export const replace = Effect.fn("Durable.replace")(
 export const readSmall = Effect.fn("Durable.readSmall")(
   function*(path: string, maxBytes: number): Effect.fn.Return<Uint8Array, IoError, BlockFile> {
     const files = yield* BlockFile
+    const refuse = (kind: FileKind) =>
+      new IoError({ operation: "read", path, code: "EINVAL", detail: `it is ${kindWords[kind]}, not a file` })
+    // before it is opened: that alone does something to a device
+    const { kind } = yield* files.lstat(path)
+    if (kind !== "file" && kind !== "symlink") return yield* refuse(kind)
     return yield* files.withFile(path, { access: "read" }, (file) =>
       Effect.gen(function*() {
         const { kind, size } = yield* file.stat
-        if (kind !== "file") {
-          return yield* new IoError({ operation: "read", path, code: "EINVAL", detail: "not a regular file" })
-        }
+        if (kind !== "file") return yield* refuse(kind)
         // an error costs as much as reading a file
         const tooLarge = () =>
           new IoError({ operation: "read", path, code: "EFBIG", detail: `larger than ${maxBytes} bytes` })

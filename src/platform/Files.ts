@@ -8,7 +8,9 @@ import { dirname } from "node:path"
 import { BlockFile } from "./BlockFile.ts"
 import type { FileStat } from "./Disk.ts"
 import { syncDirectory } from "./Durable.ts"
+import { isModeRefused } from "./errno.ts"
 import { fromPlatform, IoError, isMissing } from "./IoError.ts"
+import { tellModeRefused } from "./modes.ts"
 
 const use = <A>(
   path: string,
@@ -31,11 +33,12 @@ export const exists = (path: string): Effect.Effect<boolean, IoError, BlockFile>
   Effect.map(find(path), (stat) => stat !== undefined)
 
 /** Removes a file or link, not a directory. Not durable before `syncDirectory`. */
-export const remove = (path: string): Effect.Effect<void, IoError, FileSystem.FileSystem> =>
-  use(path, (system) => system.remove(path))
+export const remove = (path: string): Effect.Effect<void, IoError, BlockFile> =>
+  // not the FileSystem's: that one takes an EPERM for a directory's, and says something else
+  Effect.flatMap(BlockFile, (files) => files.unlink(path))
 
 /** Removes a file if it is there; tells whether it was. */
-export const removeIfPresent = (path: string): Effect.Effect<boolean, IoError, FileSystem.FileSystem> =>
+export const removeIfPresent = (path: string): Effect.Effect<boolean, IoError, BlockFile> =>
   Effect.as(remove(path), true).pipe(Effect.catchIf(isMissing, () => Effect.succeed(false)))
 
 /** Gives a file a second name. Fails with EEXIST when there is one, with EPERM where the file system gives none. */
@@ -52,7 +55,12 @@ export const rename = (from: string, to: string): Effect.Effect<void, IoError, F
  */
 export const makeDirectory = Effect.fn("Files.makeDirectory")(
   function*(path: string, mode: number = 0o750): Effect.fn.Return<void, IoError, BlockFile | FileSystem.FileSystem> {
-    yield* use(path, (system) => Effect.zipRight(system.makeDirectory(path, { mode }), system.chmod(path, mode)))
+    yield* use(path, (system) => system.makeDirectory(path, { mode }))
+    yield* Effect.catchIf(
+      use(path, (system) => system.chmod(path, mode)),
+      isModeRefused,
+      () => tellModeRefused(path)
+    )
     yield* syncDirectory(dirname(path))
   }
 )

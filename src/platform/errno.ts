@@ -85,3 +85,12 @@ export const codeOf = (cause: unknown): string => {
   if (/^E[A-Z0-9]+$/.test(cause.code)) return cause.code
   return cause.errno === undefined ? "UNKNOWN" : nameOf(Math.abs(cause.errno))
 }
+
+const MODE_REFUSED: ReadonlySet<unknown> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"])
+
+/**
+ * Did chmod(2) of a file that we have just made fail because its file system keeps modes as they are? Nothing is wrong
+ * with the file then.
+ */
+export const isModeRefused = (cause: unknown): boolean =>
+  typeof cause === "object" && cause !== null && "code" in cause && MODE_REFUSED.has(cause.code)

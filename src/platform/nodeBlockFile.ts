@@ -6,8 +6,9 @@ import * as Layer from "effect/Layer"
 import * as FS from "node:fs"
 import { attempt, BlockFile, CallFailed, type Driver, driverOf, make } from "./BlockFile.ts"
 import type { Descriptor, FileStat, OpenOptions } from "./Disk.ts"
-import { errnoError, hasCode } from "./errno.ts"
+import { errnoError, hasCode, isModeRefused } from "./errno.ts"
 import { isUnsupported, kernel } from "./kernel.ts"
+import { tellModeRefused } from "./modes.ts"
 import { nodeDisk } from "./nodeDisk.ts"
 import { toFileStat } from "./nodeStat.ts"
 import { DEFAULT_MODE, MAX_TRANSFER, openFlags } from "./openFlags.ts"
@@ -37,6 +38,7 @@ const createExclusively = (path: string, options: OpenOptions): Effect.Effect<De
     call<Descriptor>((done) => FS.open(path, openFlags(options, true), mode, done)),
     (descriptor) =>
       call<void>((done) => FS.fchmod(descriptor, mode, done)).pipe(
+        Effect.catchIf(({ cause }) => isModeRefused(cause), () => tellModeRefused(path)),
         Effect.tapError(() =>
           Effect.ignore(Effect.zipRight(close(descriptor), call<void>((done) => FS.unlink(path, done))))
         ),
@@ -100,6 +102,7 @@ const driver: Driver = {
   stat: (descriptor) => stat(descriptor, (done) => FS.fstat(descriptor, { bigint: true }, done)),
   sync: (descriptor) => call<void>((done) => FS.fsync(descriptor, done)),
   truncate: (descriptor, size) => call<void>((done) => FS.ftruncate(descriptor, size, done)),
+  unlink: (path) => call<void>((done) => FS.unlink(path, done)),
   write: (descriptor, buffer, position) =>
     call<number>((done) => FS.write(descriptor, buffer, 0, Math.min(buffer.length, MAX_TRANSFER), position, done)).pipe(
       Effect.retry({ while: ({ cause }) => hasCode(cause, "EINTR") })

@@ -5,7 +5,7 @@
  */
 import * as FS from "node:fs"
 import type { Descriptor, Disk, OpenOptions } from "./Disk.ts"
-import { errnoError, hasCode } from "./errno.ts"
+import { errnoError, hasCode, isModeRefused } from "./errno.ts"
 import { isUnsupported, type Kernel, kernel } from "./kernel.ts"
 import { toFileStat } from "./nodeStat.ts"
 import { DEFAULT_MODE, MAX_TRANSFER, openFlags } from "./openFlags.ts"
@@ -37,6 +37,8 @@ const createExclusively = (path: string, options: OpenOptions): Descriptor => {
     FS.fchmodSync(descriptor, mode)
     return descriptor
   } catch (cause) {
+    // a thread cannot tell of it: the file that begins a revision is made elsewhere
+    if (isModeRefused(cause)) return descriptor
     FS.closeSync(descriptor)
     FS.unlinkSync(path)
     throw cause
@@ -71,7 +73,11 @@ const chmod = (path: string, mode: number): void => {
 const makeDirectory = (path: string, mode: number): void => {
   FS.mkdirSync(path, { mode })
   // The umask narrowed it.
-  chmod(path, mode)
+  try {
+    chmod(path, mode)
+  } catch (cause) {
+    if (!isModeRefused(cause)) throw cause
+  }
 }
 
 const rest = (descriptor: Descriptor, position: number): ReturnType<Disk["nextData"]> => {
