@@ -135,8 +135,14 @@ const owner = Layer.succeed(LockOwner, {
 
 /** backy over the real system, for one command. */
 export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Services, IoError> => {
-  const { directory, log, verbose } = globals
-  const logging = Logging.layer({ file: log, verbose, stderr: streams.screen.line })
+  const { command, directory, log, verbose } = globals
+  const logging = Logging.layer({
+    file: log,
+    // the scheduler has none: its log file lies where the operator said
+    ...command === "scheduler" ? {} : { repository: directory },
+    verbose,
+    stderr: streams.screen.line
+  })
   const progress = Progress.layer({ screen: streams.screen, log: log !== undefined, report: reporter() })
   const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
   const programs = Layer.provideMerge(RbdProgram.layer(), Process.layer)

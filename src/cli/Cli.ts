@@ -90,6 +90,13 @@ const root = Command.make("backy", {
     Options.withAlias("l"),
     Options.withPseudoName("LOGFILE"),
     Options.withDescription("Append log lines to this file instead of printing them to standard error."),
+    Options.mapEffect((path) =>
+      path === "-"
+        ? Effect.fail(ValidationError.invalidValue(
+          HelpDoc.p("-l: log lines go to standard error without it (a file of that name is ./-)")
+        ))
+        : Effect.succeed(path)
+    ),
     Options.optional
   ),
   directory: Options.text("directory").pipe(

@@ -3,6 +3,7 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
+import * as Durable from "../platform/Durable.ts"
 import { fromPlatform, isMissing } from "../platform/IoError.ts"
 import { ConfigInvalid, ConfigMissing } from "./ConfigError.ts"
 import * as DaemonConfig from "./DaemonConfig.ts"
@@ -10,8 +11,6 @@ import { MAX_LENGTH } from "./decodeYaml.ts"
 import * as RepositoryConfig from "./RepositoryConfig.ts"
 
 export { ConfigInvalid, ConfigMissing } from "./ConfigError.ts"
-
-const NO_REPOSITORY = "this is no backy repository (backy init makes one)"
 
 /** Where a repository keeps its config. */
 export const fileIn = (directory: string): string => `${directory}/config`
@@ -23,8 +22,13 @@ export const fileIn = (directory: string): string => `${directory}/config`
 export const loadRepository = Effect.fn("Config.loadRepository")(
   function*(directory: string, options: LoadOptions = {}) {
     const file = fileIn(directory)
-    const text = yield* readText(file, NO_REPOSITORY)
-    return yield* RepositoryConfig.decode(text, { ...options, file })
+    // it lies in a repository: no link is followed, and nothing but a file is opened
+    const bytes = yield* Effect.catchIf(
+      Durable.readSmall(file, MAX_LENGTH),
+      isMissing,
+      () => new ConfigMissing({ file, advice: "this is no backy repository (backy init makes one)" })
+    )
+    return yield* RepositoryConfig.decode(yield* decodeText(file, bytes), { ...options, file })
   }
 )
 
@@ -34,14 +38,14 @@ export const loadRepository = Effect.fn("Config.loadRepository")(
  */
 export const loadDaemon = Effect.fn("Config.loadDaemon")(
   function*(file: string, options: Pick<LoadOptions, "sources"> = {}) {
-    const text = yield* readText(file, "-c names another one")
+    const text = yield* readText(file)
     return yield* DaemonConfig.decode(text, { ...options, file })
   }
 )
 
 export type LoadOptions = Omit<RepositoryConfig.DecodeOptions, "file">
 
-const readText = Effect.fnUntraced(function*(file: string, advice: string) {
+const readText = Effect.fnUntraced(function*(file: string) {
   const fileSystem = yield* FileSystem.FileSystem
   const bytes = yield* fileSystem.stat(file).pipe(
     // a pipe may never say anything, a device never end; a directory has an error of its own
@@ -54,15 +58,18 @@ const readText = Effect.fnUntraced(function*(file: string, advice: string) {
     Effect.catchTags({
       SystemError: (error) => {
         const failure = fromPlatform(error, file)
-        return isMissing(failure) ? new ConfigMissing({ file, advice }) : failure
+        return isMissing(failure) ? new ConfigMissing({ file, advice: "-c names another one" }) : failure
       },
       BadArgument: (error) => fromPlatform(error, file)
     })
   )
-  return yield* Effect.try({
+  return yield* decodeText(file, bytes)
+})
+
+const decodeText = (file: string, bytes: Uint8Array): Effect.Effect<string, ConfigInvalid> =>
+  Effect.try({
     try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
     catch: () => wrong(file, "the file is not UTF-8 text")
   })
-})
 
 const wrong = (file: string, message: string) => new ConfigInvalid({ file, problems: [{ line: 1, path: [], message }] })

@@ -132,8 +132,10 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
         })
       )
 
+    // never through a link: what it leads to is not ours to list
     const countReports = (directory: string) =>
-      Files.list(quarantineOf(directory)).pipe(
+      Files.find(quarantineOf(directory)).pipe(
+        Effect.flatMap((stat) => stat?.kind === "directory" ? Files.list(quarantineOf(directory)) : Effect.succeed([])),
         Effect.map((names) => names.filter((name) => name.endsWith(REPORT)).length),
         Effect.orElseSucceed(() => 0)
       )
@@ -146,8 +148,8 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
       for (const name of names) {
         const path = `${directory}/${name}`
         const stat = yield* Files.find(path)
-        // removed while we look, or a link of an old version
-        if (stat === undefined || stat.kind === "symlink") continue
+        // removed while we look
+        if (stat === undefined) continue
         const stamp = stampOf(stat)
         const old = before?.files.get(name)
         files.set(

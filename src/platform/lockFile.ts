@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import { hostname } from "node:os"
-import type { Descriptor, Disk } from "./Disk.ts"
+import { type Descriptor, type Disk, kindWords } from "./Disk.ts"
 import { errnoError, hasCode } from "./errno.ts"
-import { fromUnknown, type IoError } from "./IoError.ts"
+import { fromUnknown, IoError } from "./IoError.ts"
 import { type Holder, holderText, MAX_HOLDER, parseHolder } from "./LockHolder.ts"
 import type { Locker } from "./procLocks.ts"
 
@@ -47,6 +47,11 @@ const open = (
 ): Descriptor | undefined => {
   const access = mode === "exclusive" ? "read-write" : "read"
   try {
+    // a link is refused by open itself; to open a device does something to it
+    const { kind } = disk.lstat(path)
+    if (kind !== "file" && kind !== "symlink") {
+      throw new IoError({ operation: "lock", path, code: "EINVAL", detail: `it is ${kindWords[kind]}, not a file` })
+    }
     return disk.open(path, { access })
   } catch (cause) {
     if (isRefused(cause) && access !== "read") return disk.open(path, { access: "read" })
@@ -100,6 +105,8 @@ const nameHolder = (kernel: KernelLocks, path: string, signed: Holder | undefine
 /** A full disk, or a file that was opened for reading, does not keep us from locking. */
 const sign = (disk: Disk, descriptor: Descriptor, text: string): void => {
   try {
+    // by a second name it may be anybody's file, such as one of a copy that cp -al made
+    if (disk.stat(descriptor).nlink > 1) return
     disk.truncate(descriptor, 0)
     if (text !== "") disk.write(descriptor, new TextEncoder().encode(text), 0)
   } catch {

@@ -18,7 +18,8 @@ import type { IoError } from "../platform/IoError.ts"
 import type { BrokenRevision, History } from "./History.ts"
 import * as HistoryOf from "./History.ts"
 import * as Image from "./Image.ts"
-import { type MapUnusable, RepositoryMissing } from "./RepositoryError.ts"
+import * as Inspect from "./inspect.ts"
+import { MapUnusable, RepositoryMissing } from "./RepositoryError.ts"
 
 /** A `.rev` file is a page of text; what is longer is not one. */
 const MAX_REVISION_BYTES = 1024 * 1024
@@ -31,8 +32,13 @@ export class Repository extends Context.Tag("backy/repository/Repository")<Repos
   readonly directory: string
   /** Bytes in a chunk of new revisions. */
   readonly chunkSize: number
-  /** Fails unless the directory is a repository: it holds a config or a revision. */
+  /**
+   * Fails unless the directory is a repository: it holds a config or a revision, and nothing but plain files and
+   * directories where all commands look.
+   */
   readonly check: Effect.Effect<void, RepositoryMissing | IoError>
+  /** Fails when what lies in the place of a folder with chunks is none, such as a link that leads out of the repository. */
+  readonly inspectFolders: Effect.Effect<void, IoError>
   /** All revisions, oldest first, and what could not be read. One bad file never hides the others. */
   readonly history: Effect.Effect<History, RepositoryMissing | IoError>
   /** What a complete revision of any kind holds, its map checked against its digest. */
@@ -85,8 +91,8 @@ const make = (directory: string, chunkSize: number) =>
       const broken = (reason: string): Either.Either<never, BrokenRevision> => Either.left({ path, reason })
       const bytes = yield* Effect.either(Durable.readSmall(path, MAX_REVISION_BYTES))
       if (Either.isLeft(bytes)) {
-        // `last.rev` of old versions is a link, and a revision may be removed while we look
-        return bytes.left.code === "ELOOP" || bytes.left.code === "ENOENT"
+        // a revision may be removed while we look
+        return bytes.left.code === "ENOENT"
           ? Option.none()
           : Option.some(broken(bytes.left.message))
       }
@@ -103,6 +109,7 @@ const make = (directory: string, chunkSize: number) =>
       const all = yield* names
       const files = all.filter((name) => name.endsWith(SUFFIX) && isRevisionId(name.slice(0, -SUFFIX.length)))
       if (files.length === 0 && !all.includes("config")) return yield* new RepositoryMissing({ directory })
+      yield* Inspect.places(directory)
       return files
     }).pipe(
       Effect.catchIf(
@@ -110,6 +117,16 @@ const make = (directory: string, chunkSize: number) =>
         () => Effect.fail(new RepositoryMissing({ directory }))
       )
     )
+
+    /** A revision's files are its own affair: what is wrong with them is said of this revision. */
+    const plain = (id: RevisionId) => {
+      const { main, old } = Image.placesOf(directory, id)
+      return Effect.forEach([main, old], (path) =>
+        Effect.flatMap(
+          Inspect.fileProblem(path),
+          (reason) => reason === undefined ? Effect.void : new MapUnusable({ id, path, reason })
+        ), { discard: true })
+    }
 
     const history = revisionFiles.pipe(
       Effect.flatMap(Effect.forEach(readRevision)),
@@ -120,11 +137,17 @@ const make = (directory: string, chunkSize: number) =>
       directory,
       chunkSize,
       check: provided(Effect.asVoid(revisionFiles)),
+      inspectFolders: provided(Inspect.folders(directory)),
       history: provided(history),
       readMap: (revision) =>
-        provided(Effect.withSpan(Image.read(directory, chunkSize, revision), "Repository.readMap")),
+        provided(
+          Effect.withSpan(
+            Effect.zipRight(plain(revision.id), Image.read(directory, chunkSize, revision)),
+            "Repository.readMap"
+          )
+        ),
       mapIds: provided(Effect.map(names, (all) => [...new Set(all.map(Image.idText))].filter(isRevisionId).sort())),
-      references: (id, revision) => provided(Image.references(directory, id, revision)),
+      references: (id, revision) => provided(Effect.zipRight(plain(id), Image.references(directory, id, revision))),
       publish: (revision) =>
         provided(Durable.replace(
           revisionPath(revision.id),
@@ -133,7 +156,7 @@ const make = (directory: string, chunkSize: number) =>
         )),
       publishMap: (id, map) => provided(writeMap(Image.placesOf(directory, id).main, map)),
       publishMapBeside: (id, map) => provided(writeMap(Image.placesOf(directory, id).map, map)),
-      settle: (revision) => provided(Image.settle(directory, revision)),
+      settle: (revision) => provided(Effect.zipRight(plain(revision.id), Image.settle(directory, revision))),
       remove: (id) =>
         provided(Effect.gen(function*() {
           yield* Files.removeIfPresent(revisionPath(id))

@@ -23,7 +23,12 @@ const take = (name: ".backup" | ".purge", mode: FileLock.LockMode, wait: Duratio
   Effect.flatMap(
     Repository,
     // no lock files in a directory that is none of ours
-    ({ check, directory }) => Effect.zipRight(check, FileLock.acquireWithin(`${directory}/${name}`, mode, wait))
+    // who takes `.purge` enters the folders with chunks
+    ({ check, directory, inspectFolders }) =>
+      Effect.zipRight(
+        Effect.zipRight(check, name === ".purge" ? inspectFolders : Effect.void),
+        FileLock.acquireWithin(`${directory}/${name}`, mode, wait)
+      )
   )
 
 /** For a backup: alone with the revisions, and nobody purges meanwhile. */
@@ -40,10 +45,10 @@ export const forEdit = (wait: Duration.Duration): Locked => take(".backup", "exc
 const takeIfPossible = (name: ".backup" | ".purge", mode: FileLock.LockMode, wait: Duration.Duration): Locked =>
   Effect.flatMap(
     Effect.all([Repository, FileLock.FileLock]),
-    ([{ check, directory }, locks]) =>
+    ([{ check, directory, inspectFolders }, locks]) =>
       locks.acquireIfPossible(`${directory}/${name}`, mode).pipe(
         FileLock.within(wait),
-        (acquired) => Effect.zipRight(check, acquired),
+        (acquired) => Effect.zipRight(Effect.zipRight(check, inspectFolders), acquired),
         Effect.asVoid
       )
   )

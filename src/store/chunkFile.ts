@@ -2,7 +2,7 @@
  * One chunk as a file `chunks/ab/<64 hex>.chunk.zst`, over the synchronous `Disk`: reading it whole and checked,
  * writing it aside and renaming it. Format: docs/format.md.
  */
-import type { Descriptor, Disk } from "../platform/Disk.ts"
+import { type Descriptor, type Disk, kindWords } from "../platform/Disk.ts"
 import { errnoError } from "../platform/errno.ts"
 import { temporaryName } from "../platform/temporaryName.ts"
 import { compress, decompress, maxFrameLength } from "./codec.ts"
@@ -110,7 +110,11 @@ export const read = (
   const { disk } = tools
   let descriptor: Descriptor
   try {
-    descriptor = disk.open(pathOf(repository, hex), { access: "read" })
+    const path = pathOf(repository, hex)
+    // before it is opened: that alone does something to a device
+    const { kind } = disk.lstat(path)
+    if (kind !== "file") return { state: "damaged", why: `is ${kindWords[kind]}`, raw: new Uint8Array(0) }
+    descriptor = disk.open(path, { access: "read" })
   } catch (cause) {
     if (isMissing(cause)) return { state: "missing" }
     // whoever put a link there: it is not what was stored, and a good file can be renamed over it
@@ -119,7 +123,7 @@ export const read = (
   }
   return withFile(disk, descriptor, (descriptor): Found => {
     const { kind, size } = disk.stat(descriptor)
-    if (kind !== "file") return { state: "damaged", why: `is a ${kind}, not a file`, raw: new Uint8Array(0) }
+    if (kind !== "file") return { state: "damaged", why: `is ${kindWords[kind]}`, raw: new Uint8Array(0) }
     if (size > maxFrameLength(length)) {
       return { state: "damaged", why: `has ${size} bytes, too many for a chunk of ${length}`, raw: new Uint8Array(0) }
     }

@@ -74,6 +74,7 @@ describe("backy", () => {
         "backy: there are completions for bash, fish, zsh, not for \"tcsh\""
       )
       assert.match((yield* said("status", "-r", "a &")) ?? "", /^backy: "a &" is no revision spec/)
+      assert.match((yield* said("-l", "-", "status")) ?? "", /^backy: -l: log lines go to standard error without it/)
       assert.match((yield* said("purge", "--wait", "soon")) ?? "", /^backy: --wait: expected a duration such as 30s/)
       assert.match((yield* said("distrust", "-f", "2026-02-30")) ?? "", /^backy: --from: expected a date/)
     }))

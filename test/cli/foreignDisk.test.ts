@@ -44,7 +44,7 @@ describe("a file system that", () => {
       assert.strictEqual(said.join("\n").split("does not let modes be changed").length, 2, said.join("\n"))
       assert.isTrue((await run(repository, "restore", "-")).restored.equals(image(1)))
     } finally {
-      execFileSync("fusermount", ["-u", mount])
+      succeeds("fusermount", "-u", mount)
     }
   })
 
@@ -59,7 +59,7 @@ describe("a file system that", () => {
       assert.strictEqual(code, 1)
       assert.match(said, new RegExp(`^backy: cannot remove .*/${rev}: operation not permitted \\(EPERM\\)$`, "m"))
     } finally {
-      execFileSync("chattr", ["-i", join(repository, rev)])
+      succeeds("chattr", "-i", join(repository, rev))
     }
     assert.strictEqual((await run(repository, "forget", "-f", "-r", "all")).code, 0)
   })

@@ -1,7 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import {
+  closeSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Logging from "../../src/logging.ts"
@@ -88,6 +104,71 @@ describe("log lines", () => {
       const layer = Logging.layer({ file: "/dev/full", verbose: false, stderr: (line) => lines.push(line) })
       yield* Effect.provide(Effect.logInfo("still said"), layer)
       assert.match(lines.join(), /still said$/)
+    }))
+
+  const into = (file: string, repository?: string) =>
+    Effect.either(Effect.provide(
+      Effect.logInfo("here"),
+      Logging.layer({
+        file,
+        ...repository === undefined ? {} : { repository },
+        verbose: false,
+        stderr: () => undefined
+      })
+    )).pipe(Effect.map((either) => either._tag === "Left" ? either.left.message : "written"))
+
+  it.scoped("wait for no pipe, whoever planted it", () =>
+    Effect.gen(function*() {
+      const path = join(yield* folder, "pipe")
+      execFileSync("mkfifo", [path])
+      assert.strictEqual(
+        yield* into(path),
+        `cannot open ${path}: it is a socket, or a pipe that nobody reads (ENXIO)`
+      )
+      // one that somebody reads is as good as any
+      const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+      assert.strictEqual(yield* into(path), "written")
+      closeSync(reader)
+    }))
+
+  it.scoped("follow nothing that lies in a repository", () =>
+    Effect.gen(function*() {
+      const root = yield* folder
+      const repository = join(root, "vm")
+      mkdirSync(repository)
+      symlinkSync(repository, join(root, "link"))
+      const secret = join(root, "secret")
+      writeFileSync(secret, "secret\n")
+      const plant: ReadonlyArray<readonly [string, (path: string) => void]> = [
+        ["a link", (path) => symlinkSync(secret, path)],
+        ["a link to nothing", (path) => symlinkSync(join(root, "new"), path)],
+        ["a pipe", (path) => void execFileSync("mkfifo", [path])],
+        ["a directory", (path) => mkdirSync(path)]
+      ]
+      for (const [what, make] of plant) {
+        for (const directory of [repository, join(root, "link")]) {
+          const path = join(directory, "backy.log")
+          make(path)
+          assert.match(
+            yield* into(path, repository),
+            /^cannot open .*backy\.log: it is no file, and nothing is followed out of a repository \((?:ELOOP|EINVAL)\)$/,
+            what
+          )
+          rmSync(path, { recursive: true })
+        }
+      }
+      // where a folder on the way is a link, too
+      symlinkSync(root, join(repository, "sub"))
+      assert.match(yield* into(join(repository, "sub", "secret"), repository), /a folder on the way is a link/)
+      assert.deepStrictEqual(readdirSync(root).sort(), ["link", "secret", "vm"])
+      const path = join(repository, "backy.log")
+      linkSync(secret, path)
+      assert.strictEqual(yield* into(path, repository), "written")
+      assert.match(readFileSync(path, "utf8"), /here/)
+      assert.strictEqual(readFileSync(secret, "utf8"), "secret\n")
+      // what the operator named elsewhere may be a link
+      symlinkSync(secret, join(root, "elsewhere.log"))
+      assert.strictEqual(yield* into(join(root, "elsewhere.log"), repository), "written")
     }))
 
   it.scoped("fail in one sentence when the file cannot be opened", () =>

@@ -8,6 +8,7 @@ import { Daemon } from "../../src/operation/Daemon.ts"
 import * as Output from "../../src/operation/Output.ts"
 import * as Progress from "../../src/operation/Progress.ts"
 import * as BlockFile from "../../src/platform/nodeBlockFile.ts"
+import * as Devices from "../../src/platform/nodeDevices.ts"
 import { nodeDisk } from "../../src/platform/nodeDisk.ts"
 import * as FileLock from "../../src/platform/nodeFileLock.ts"
 import * as Repository from "../../src/repository/Repository.ts"
@@ -34,6 +35,7 @@ export const run = (directory: string, ...argv: ReadonlyArray<string>) =>
           base
         ),
         outside,
+        Devices.layer,
         Layer.mock(Daemon, {}),
         Output.layerMemory(written),
         Layer.succeed(Progress.Progress, { start: () => Effect.void, advance: () => Effect.void }),

@@ -2,16 +2,22 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as FileSystem from "@effect/platform/FileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Config from "../../src/config/Config.ts"
+import type { BlockFile as BlockFileTag } from "../../src/platform/BlockFile.ts"
+import * as BlockFile from "../../src/platform/nodeBlockFile.ts"
 
 describe("reading from disk", () => {
   const withDirectory = <A, E>(
-    use: (directory: string, files: FileSystem.FileSystem) => Effect.Effect<A, E, FileSystem.FileSystem>
+    use: (
+      directory: string,
+      files: FileSystem.FileSystem
+    ) => Effect.Effect<A, E, FileSystem.FileSystem | BlockFileTag>
   ) =>
     Effect.gen(function*() {
       const files = yield* FileSystem.FileSystem
       return yield* use(yield* files.makeTempDirectoryScoped(), files)
-    }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer))
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(NodeFileSystem.layer, BlockFile.layer)))
 
   it.effect("finds the repository's config in its directory", () =>
     withDirectory((directory, files) =>

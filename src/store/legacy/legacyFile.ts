@@ -2,7 +2,8 @@
  * A chunk of backy 2.5 as a file, over the synchronous `Disk`: for the hot loops, which read such chunks like their own.
  * Free of Effect.
  */
-import type { Descriptor } from "../../platform/Disk.ts"
+import { dirname } from "node:path"
+import { type Descriptor, kindWords } from "../../platform/Disk.ts"
 import { CHUNKS, type Found, isMissing, readFully, type Tools, withFile } from "../chunkFile.ts"
 import * as Lzo from "./lzoDecoder.ts"
 import { murmur3 } from "./murmur3.ts"
@@ -40,20 +41,26 @@ const buffers = (fileLength: number): { readonly file: Buffer; readonly content:
 export const read = (tools: Pick<Tools, "disk">, repository: string, name: string, length: number): Found => {
   const { disk } = tools
   const [path, oldPath] = pathsOf(repository, name)
+  const none = new Uint8Array(0)
+  let other: Found | undefined
   const open = (at: string): Descriptor | undefined => {
     try {
-      return disk.open(at, { access: "read" })
+      // before it is opened: that alone does something to a device. The folder may be one that nobody has looked at
+      const folder = disk.lstat(dirname(at)).kind
+      const { kind } = folder === "directory" ? disk.lstat(at) : { kind: folder }
+      if (kind === "file") return disk.open(at, { access: "read" })
+      other = { state: "damaged", why: `is ${kindWords[kind]}, or lies in one`, raw: none }
+      return undefined
     } catch (cause) {
       if (isMissing(cause)) return undefined
       throw cause
     }
   }
   const descriptor = open(path) ?? open(oldPath)
-  if (descriptor === undefined) return { state: "missing" }
+  if (descriptor === undefined) return other ?? { state: "missing" }
   return withFile(disk, descriptor, (descriptor): Found => {
     const { kind, size } = disk.stat(descriptor)
-    const none = new Uint8Array(0)
-    if (kind !== "file") return { state: "damaged", why: `is a ${kind}, not a file`, raw: none }
+    if (kind !== "file") return { state: "damaged", why: `is ${kindWords[kind]}`, raw: none }
     if (size > MAX_FILE_LENGTH) return { state: "damaged", why: `has ${size} bytes, too many for a chunk`, raw: none }
     const room = buffers(size)
     const file = room.file.subarray(0, readFully(disk, descriptor, room.file, 0))

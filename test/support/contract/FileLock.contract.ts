@@ -125,6 +125,22 @@ export const fileLockContract = (name: string, make: () => FileLockFixture): voi
         assert.strictEqual(fixture.disk.lstat(at(".lock")).size, 0)
       }))
 
+    test("a file with a second name is locked and never written to", () =>
+      Effect.gen(function*() {
+        const { disk } = fixture
+        if (disk === undefined) return
+        const descriptor = disk.open(at("anybody's"), { access: "write", create: "exclusive" })
+        disk.write(descriptor, new TextEncoder().encode("content"), 0)
+        disk.close(descriptor)
+        disk.link(at("anybody's"), at(".lock"))
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* acquire(at(".lock"), "exclusive")
+          assert.isFalse(yield* isFree(at(".lock"), "shared"))
+          assert.strictEqual(disk.lstat(at("anybody's")).size, 7)
+        }))
+        assert.strictEqual(disk.lstat(at("anybody's")).size, 7)
+      }))
+
     test("a link in the lock file's place is refused", () =>
       Effect.gen(function*() {
         if (fixture.link === undefined) return
