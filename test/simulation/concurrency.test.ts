@@ -17,6 +17,7 @@ import { backup as backupOperation } from "../../src/operation/backup.ts"
 import { distrust } from "../../src/operation/distrust.ts"
 import { forget } from "../../src/operation/forget.ts"
 import { tags } from "../../src/operation/tags.ts"
+import { ResultNotRecorded } from "../../src/operation/verify.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
 import * as LockHolder from "../../src/platform/LockHolder.ts"
 import { randomNumbers } from "../../src/platform/MemoryChoices.ts"
@@ -98,7 +99,9 @@ const wrong = (name: string, exit: Exit.Exit<unknown, unknown>): ReadonlyArray<s
     met.succeeded++
     return []
   }
-  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  // a verification that could not write down what it found tells that, and what kept it from it
+  const error = failure instanceof ResultNotRecorded ? failure.because : failure
   const tag = tagOf(error)
   if (error === undefined || !LOSSES.includes(tag)) return [`${name} failed: ${Cause.pretty(exit.cause)}`]
   if (error instanceof FileLock.LockHeld) {
