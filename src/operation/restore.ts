@@ -88,6 +88,7 @@ export const restore = Effect.fn("restore")(function*(options: {
   const revision = yield* selectOne(options.revision)
   if (!revision.isComplete) return yield* new RevisionIncomplete({ id: revision.id })
   yield* warnIfDistrusted(revision)
+  yield* warnIfOlder(revision)
   const map = yield* repository.readMap(revision)
   const { lost, written } = claimed === undefined
     ? yield* toOutput(revision.id, map, options.salvage)
@@ -106,6 +107,17 @@ const warnIfDistrusted = Effect.fnUntraced(function*(revision: Revision) {
   yield* Effect.logWarning(
     `revision ${revision.id} is distrusted; ` +
       (trusted === undefined ? "no trusted one exists" : `the newest trusted one is ${trusted.id}`)
+  )
+})
+
+/** Revisions go by their times. Of one whose clock was ahead, or of others whose was back, only the parents tell. */
+const warnIfOlder = Effect.fnUntraced(function*(revision: Revision) {
+  const { history } = yield* Repository
+  const later = History.madeAfter(yield* history, revision)
+  if (later === undefined) return
+  yield* Effect.logWarning(
+    `revision ${later.id} was made after ${revision.id}, although its time is earlier: a clock was wrong, ` +
+      `and what is restored is older than ${later.id}`
   )
 })
 

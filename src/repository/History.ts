@@ -1,4 +1,5 @@
 /** The revisions of a repository in their order, as they were read. Pure. */
+import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as Revision from "../domain/Revision.ts"
 
@@ -29,3 +30,9 @@ export const make = (read: ReadonlyArray<Either.Either<Revision.Revision, Broken
 /** The newest complete revision that is trusted or verified. */
 export const newestTrusted = (history: History): Revision.Revision | undefined =>
   history.complete.findLast((revision) => revision.isTrusted)
+
+/** The newest complete revision that was made when this one was there already, and yet has an earlier time. */
+export const madeAfter = (history: History, revision: Revision.Revision): Revision.Revision | undefined =>
+  history.complete.findLast(
+    (one) => one.parent === revision.id && DateTime.lessThan(one.timestamp, revision.timestamp)
+  )

@@ -327,6 +327,24 @@ describe("restore with bad chunks", () => {
       })
     ))
 
+  it.effect("warns when a revision was made later than the one that it restores, by a clock that was back", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const first = yield* backupOf(scene, blocks(1))
+        yield* TestClock.setTime(new Date("2026-01-01T00:00:00Z"))
+        const second = yield* backupOf(scene, blocks(2))
+        scene.log.length = 0
+        yield* restoreTo(TARGET)
+        assert.deepStrictEqual(bytesOf(scene.disk, TARGET), blocks(1))
+        const warned = scene.log.filter((line) => line.startsWith("WARN"))
+        assert.strictEqual(warned.length, 1)
+        assert.include(warned[0], `revision ${second.revision.id} was made after ${first.revision.id}`)
+        scene.log.length = 0
+        yield* restoreTo("/restore/second", { revision: second.revision.id })
+        assert.deepStrictEqual(scene.log.filter((line) => line.startsWith("WARN")), [])
+      })
+    ))
+
   it.effect("warns once about a distrusted revision and names the newest trusted one", () =>
     inScene((scene) =>
       Effect.gen(function*() {
