@@ -16,7 +16,7 @@ import * as Yaml from "../domain/Yaml.ts"
 import * as BlockFile from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
-import * as Hash from "../store/hash.ts"
+import * as Hash from "../platform/hash.ts"
 import { freshId } from "./freshId.ts"
 import { Repository } from "./Repository.ts"
 

@@ -12,11 +12,11 @@ import * as ChunkId from "../domain/ChunkId.ts"
 import type * as BlockFile from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
+import * as Hash from "../platform/hash.ts"
 import type { IoError } from "../platform/IoError.ts"
 import { isTemporary } from "../platform/temporaryName.ts"
 import { Blocks } from "./Blocks.ts"
 import * as ChunkFile from "./chunkFile.ts"
-import * as Hash from "./hash.ts"
 import * as LegacyFileName from "./legacy/legacyFile.ts"
 
 /** A chunk is missing, damaged or cannot be read. */

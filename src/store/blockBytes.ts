@@ -1,5 +1,5 @@
 /** Small questions about blocks and packed ids. */
-import { DIGEST_LENGTH, toHex } from "./hash.ts"
+import { DIGEST_LENGTH, toHex } from "../platform/hash.ts"
 
 /** The id of a hole in hexadecimal digits. */
 export const HOLE = "0".repeat(2 * DIGEST_LENGTH)

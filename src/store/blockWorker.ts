@@ -4,12 +4,12 @@
  */
 import { randomInt } from "node:crypto"
 import { parentPort, workerData } from "node:worker_threads"
+import * as Hash from "../platform/hash.ts"
 import { nodeDisk } from "../platform/nodeDisk.ts"
 import { failureOf } from "./blockFailure.ts"
 import * as BlockLoops from "./BlockLoops.ts"
 import { PIECE } from "./blockPieces.ts"
 import type { Request } from "./BlockProtocol.ts"
-import * as Hash from "./hash.ts"
 import { release } from "./release.ts"
 import type { WorkerMessage, WorkerSettings } from "./WorkerPool.ts"
 

@@ -4,9 +4,9 @@
  */
 import { type Descriptor, type Disk, kindWords } from "../platform/Disk.ts"
 import { errnoError } from "../platform/errno.ts"
+import { type Hash, type Hasher, toHex } from "../platform/hash.ts"
 import { temporaryName } from "../platform/temporaryName.ts"
 import { compress, decompress, maxFrameLength } from "./codec.ts"
-import { type Hash, type Hasher, toHex } from "./hash.ts"
 import { release } from "./release.ts"
 
 /** What reading and writing chunks takes. */

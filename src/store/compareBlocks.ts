@@ -1,11 +1,11 @@
 /** What the loops do with the source a second time: compare it with what is stored, and heal from it. */
 import type { Descriptor } from "../platform/Disk.ts"
+import { toHex } from "../platform/hash.ts"
 import { blockLength, hexAt, HOLE, isZero } from "./blockBytes.ts"
 import { readDiffering } from "./blockPieces.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { type Bench, onOpened, readBlock, SourceEnded } from "./blockSource.ts"
 import * as ChunkFile from "./chunkFile.ts"
-import { toHex } from "./hash.ts"
 import * as ImageFile from "./imageFile.ts"
 import { release } from "./release.ts"
 

@@ -3,9 +3,9 @@
  * the synchronous `Disk`, for the hot loops.
  */
 import type { Descriptor } from "../platform/Disk.ts"
+import { DIGEST_LENGTH, toHex } from "../platform/hash.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { type Found, isMissing, readFully, type Tools, withFile, writeFully } from "./chunkFile.ts"
-import { DIGEST_LENGTH, toHex } from "./hash.ts"
 import * as StoredId from "./storedId.ts"
 
 /**

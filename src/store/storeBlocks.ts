@@ -1,10 +1,10 @@
 /** What the loops do with new content: find out what is there already, and store the rest. */
+import { DIGEST_LENGTH, toHex } from "../platform/hash.ts"
 import { hexAt, idAt, isZero } from "./blockBytes.ts"
 import { glance } from "./blockPieces.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { type Bench, onOpened, readBlock } from "./blockSource.ts"
 import * as ChunkFile from "./chunkFile.ts"
-import { DIGEST_LENGTH, toHex } from "./hash.ts"
 import * as ImageFile from "./imageFile.ts"
 import { readChecked } from "./readBlocks.ts"
 import { release } from "./release.ts"

@@ -5,7 +5,7 @@ import { createCipheriv } from "node:crypto"
 import * as FS from "node:fs"
 import * as ChunkMap from "../../src/domain/ChunkMap.ts"
 import * as Revision from "../../src/domain/Revision.ts"
-import * as Hash from "../../src/store/hash.ts"
+import * as Hash from "../../src/platform/hash.ts"
 
 const { hash } = Hash.load()
 

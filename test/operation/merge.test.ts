@@ -5,8 +5,8 @@ import * as FastCheck from "effect/FastCheck"
 import * as Stream from "effect/Stream"
 import * as ChunkMap from "../../src/domain/ChunkMap.ts"
 import { MAX_OPEN, merge } from "../../src/operation/merge.ts"
+import { portable, toHex } from "../../src/platform/hash.ts"
 import type { Change } from "../../src/source/Source.ts"
-import { portable, toHex } from "../../src/store/hash.ts"
 
 const CHUNK = 512
 const CHUNKS = 40

@@ -2,10 +2,10 @@ import * as Effect from "effect/Effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { portable } from "../../src/platform/hash.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import { nodeDisk } from "../../src/platform/nodeDisk.ts"
 import * as Blocks from "../../src/store/Blocks.ts"
-import { portable } from "../../src/store/hash.ts"
 import { blocksContract } from "../support/contract/Blocks.contract.ts"
 
 const temporaryDirectory = Effect.acquireRelease(

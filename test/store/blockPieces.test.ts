@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
+import { load, portable } from "../../src/platform/hash.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import { glance, readDiffering } from "../../src/store/blockPieces.ts"
 import { type Bench, makeBuffers, SourceEnded } from "../../src/store/blockSource.ts"
 import * as ChunkFile from "../../src/store/chunkFile.ts"
-import { load, portable } from "../../src/store/hash.ts"
 import { write } from "../support/diskFiles.ts"
 
 /** Blocks made of few values, so that equal ones, zeros, and differences in any piece are all likely. */

@@ -2,11 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { Disk } from "../../src/platform/Disk.ts"
+import { portable, toHex } from "../../src/platform/hash.ts"
 import { loseAll } from "../../src/platform/MemoryCrash.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import * as Blocks from "../../src/store/Blocks.ts"
 import * as ChunkFile from "../../src/store/chunkFile.ts"
-import { portable, toHex } from "../../src/store/hash.ts"
 import * as FaultyDisk from "../support/FaultyDisk.ts"
 import { setFile } from "../support/World.ts"
 

@@ -14,12 +14,12 @@ import * as Devices from "../../src/platform/Devices.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
+import * as Hash from "../../src/platform/hash.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import * as FileSource from "../../src/source/FileSource.ts"
 import * as Blocks from "../../src/store/Blocks.ts"
 import * as ChunkStore from "../../src/store/ChunkStore.ts"
-import * as Hash from "../../src/store/hash.ts"
 
 /** Bytes in a chunk: small, so that a simulated image has many. */
 export const CHUNK = 4096

@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type { ChunkId } from "../../../src/domain/ChunkId.ts"
 import * as Id from "../../../src/domain/ChunkId.ts"
+import { portable } from "../../../src/platform/hash.ts"
 import { ChunkStore, fileName } from "../../../src/store/ChunkStore.ts"
-import { portable } from "../../../src/store/hash.ts"
 
 const content = (byte: number, length = 1000): Uint8Array => new Uint8Array(length).fill(byte)
 const idOf = (bytes: Uint8Array): ChunkId => Id.fromBytes(portable(bytes))

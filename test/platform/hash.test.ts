@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as FastCheck from "effect/FastCheck"
-import * as Hash from "../../src/store/hash.ts"
+import * as Hash from "../../src/platform/hash.ts"
 
 describe("hash", () => {
   it("knows the published digests", () => {
