@@ -38,6 +38,7 @@ export const codes = {
   IoError: failed,
   MapUnusable: failed,
   NewestTrusted: failed,
+  NoTrustedLeft: failed,
   NotOneRevision: failed,
   OutputClosed: failed,
   PluginInvalid: failed,

@@ -1,4 +1,5 @@
 import * as Command from "@effect/cli/Command"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { counted } from "../domain/counted.ts"
 import * as Finished from "../operation/Finished.ts"
@@ -10,7 +11,7 @@ import * as option from "./options.ts"
 import * as Output from "./output.ts"
 
 const print = ({ failed, plan, upgraded }: UpgradeReport, dryRun: boolean) => {
-  if (plan.revisions.length === 0) return Output.lines(["all revisions are in the current format"])
+  if (plan.revisions.length + plan.alphas.length === 0) return Output.lines(["all revisions are in the current format"])
   if (!dryRun) {
     return Output.lines([
       `upgraded ${counted(upgraded.length, "revision")}` +
@@ -19,15 +20,19 @@ const print = ({ failed, plan, upgraded }: UpgradeReport, dryRun: boolean) => {
   }
   const room = plan.free === undefined ? "" : `, ${Humanise.bytes(plan.free)} are free`
   return Output.lines([
-    ...plan.revisions.map(({ backendType, id, timestamp }) =>
-      `would upgrade ${id}  ${Humanise.localTime(timestamp)}  ${backendType === "cowfile" ? "image" : "chunks of 2.5"}`
-    ),
-    `${counted(plan.revisions.length, "revision")}; for the time being this needs up to ` +
+    ...plan.alphas.map(({ id, timestamp }) => line(id, timestamp, "of an alpha of 3.0")),
+    ...plan.revisions.map(({ id, isImage, timestamp }) => line(id, timestamp, isImage ? "image" : "chunks of 2.5")),
+    `${
+      counted(new Set([...plan.alphas, ...plan.revisions].map(({ id }) => id)).size, "revision")
+    }; for the time being this needs up to ` +
     `${Humanise.bytes(plan.needed)}${room}`
   ])
 }
 
-/** `backy upgrade`: brings what backy 2.5 wrote into the current format. */
+const line = (id: string, timestamp: DateTime.Utc, what: string): string =>
+  `would upgrade ${id}  ${Humanise.localTime(timestamp)}  ${what}`
+
+/** `backy upgrade`: brings what backy 2.5 or an alpha of 3.0 wrote into the current format. */
 export const command = Command.make(
   "upgrade",
   {
@@ -48,4 +53,6 @@ export const command = Command.make(
       )
       yield* dryRun ? print(report, dryRun) : afterwards(print(report, dryRun))
     })
-).pipe(Command.withDescription("Convert revisions that backy 2.5 made to the current format, newest first."))
+).pipe(
+  Command.withDescription("Convert revisions that backy 2.5 or an alpha made to the current format, newest first.")
+)

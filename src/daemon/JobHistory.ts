@@ -7,8 +7,6 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as PlainRevision from "../domain/plainRevision.ts"
-import * as Revision from "../domain/Revision.ts"
 import { isRevisionId } from "../domain/RevisionId.ts"
 import type { Dated } from "../domain/Timetable.ts"
 import { BlockFile } from "../platform/BlockFile.ts"
@@ -16,6 +14,7 @@ import type { FileStat } from "../platform/Disk.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
 import type { IoError } from "../platform/IoError.ts"
+import * as RevisionFile from "../repository/revisionFile.ts"
 
 /** One revision, as far as scheduling is concerned. */
 export interface Known extends Dated {
@@ -61,7 +60,6 @@ interface Remembered {
 
 const SUFFIX = ".rev"
 const REPORT = ".report"
-const MAX_REVISION_BYTES = 1024 * 1024
 
 /** A file that is written in place changes no directory. All are looked at again after a time between these. */
 const LOOK_AGAIN = { after: 30 * 60_000, until: 60 * 60_000 }
@@ -93,13 +91,13 @@ const sharedTags = () => {
 }
 
 /** What a `.rev` file says of this revision; nothing when it cannot be read, or is another one's. */
-const toKnown = (id: string, text: string): Known | undefined => {
+const toKnown = (id: string, bytes: Uint8Array): Known | undefined => {
   // without what makes a `Revision` of it
-  const revision = PlainRevision.read(text) ?? Either.getOrUndefined(Revision.parseYaml(text))
+  const revision = Either.getOrUndefined(RevisionFile.decodeFields(bytes))
   if (revision?.id !== id) return undefined
   const { backendType, stats: { duration }, tags, timestamp, trust } = revision
   // the id of the name, which does not keep the text alive
-  const isLegacy = backendType !== "chunked-v3"
+  const isLegacy = backendType !== "chunked-v4"
   return {
     id,
     isLegacy,
@@ -122,11 +120,11 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
 
     const readRevision = (path: string, id: string) =>
       Effect.map(
-        Effect.option(Durable.readSmall(path, MAX_REVISION_BYTES)),
+        Effect.option(Durable.readSmall(path, RevisionFile.MAX_BYTES)),
         Option.match({
           onNone: () => undefined,
           onSome: (bytes) => {
-            const known = toKnown(id, new TextDecoder().decode(bytes))
+            const known = toKnown(id, bytes)
             return known === undefined ? undefined : { ...known, tags: share(known.tags) }
           }
         })

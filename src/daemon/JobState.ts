@@ -1,6 +1,7 @@
 /**
  * What the daemon has to remember of its jobs over a restart, besides their repositories: since when a job is
- * configured, how often it failed in a row, and when it is tried again. In `BASE/.scheduler.yaml`.
+ * configured, how often it failed in a row, and when it is tried again. In `BASE/.scheduler.yaml`, whose last line is the
+ * digest of all others.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Context from "effect/Context"
@@ -13,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Yaml from "../domain/Yaml.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
+import * as DigestLine from "../platform/digestLine.ts"
 import * as Durable from "../platform/Durable.ts"
 import { type IoError, isMissing } from "../platform/IoError.ts"
 
@@ -61,7 +63,7 @@ const File = Schema.Struct({
 const millis = (text: string): number => DateTime.toEpochMillis(DateTime.unsafeMake(text))
 const iso = (at: number): string => new Date(at).toISOString()
 
-/** The text of the file; one line a job, so that a thousand are written at once and people find theirs. */
+/** The text of the file without its digest; one line a job, so that a thousand are written at once and people find theirs. */
 export const encode = (records: Records): string =>
   [
     "# Written by backy scheduler; what it remembers over a restart.",
@@ -91,6 +93,16 @@ export const decode = (text: string, path: string): Either.Either<Records, State
     Either.mapLeft((reason) => new StateUnusable({ path, reason }))
   )
 
+const WORD = "# digest "
+
+/** Reads a file; one that is not what was written counts as lost. */
+const read = (bytes: Uint8Array, path: string): Either.Either<Records, StateUnusable> => {
+  const opened = DigestLine.open(WORD, bytes)
+  if (opened._tag === "Whole") return decode(new TextDecoder().decode(opened.body), path)
+  const reason = opened._tag === "Wrong" ? opened.reason : DigestLine.ABSENT
+  return Either.left(new StateUnusable({ path, reason }))
+}
+
 /** The name of the file in the base directory. */
 const FILE = ".scheduler.yaml"
 
@@ -102,7 +114,7 @@ export const layerFile = (baseDir: string): Layer.Layer<JobState, never, BlockFi
       const path = `${baseDir}/${FILE}`
       return {
         load: Durable.readSmall(path, MAX_BYTES).pipe(
-          Effect.flatMap((bytes) => decode(new TextDecoder().decode(bytes), path)),
+          Effect.flatMap((bytes) => read(bytes, path)),
           Effect.catchIf(
             (error) => error._tag === "IoError" && isMissing(error),
             () => Effect.succeed<Records>(new Map())
@@ -110,7 +122,7 @@ export const layerFile = (baseDir: string): Layer.Layer<JobState, never, BlockFi
           Effect.provide(context)
         ),
         save: (records) =>
-          Durable.replace(path, new TextEncoder().encode(encode(records)), { mode: 0o640 }).pipe(
+          Durable.replace(path, DigestLine.seal(WORD, new TextEncoder().encode(encode(records))), { mode: 0o640 }).pipe(
             Effect.provide(context)
           )
       }

@@ -1,13 +1,13 @@
 /**
  * The chunk map of one revision: which chunk holds which part of the image. In memory one packed byte array, 32 bytes
- * a chunk and all zero for a hole; the text on disk is written and read by `ChunkMapText`.
+ * a chunk and all zero for a hole; the lines on disk are written and read by `ChunkMapText`.
  */
 import * as ChunkId from "./ChunkId.ts"
 import type { Extent } from "./Extent.ts"
 import { between, normalise } from "./Extent.ts"
 import * as IdSet from "./IdSet.ts"
 
-export { decode, encode } from "./ChunkMapText.ts"
+export { ChunkMapInvalid, decode, encode, firstLine } from "./ChunkMapText.ts"
 
 /** The chunk size of everything that backy writes: 4 MiB, the size of an RBD object. */
 export const CHUNK_SIZE = 4_194_304

@@ -1,13 +1,14 @@
 /**
- * Version 3 of the chunk map as it lies on disk: text that a shell can read, scanned and written byte by byte, because
- * the map of 10 TiB has 2.6 million lines and must not become 2.6 million strings.
+ * The chunk map as it lies on disk: text that a shell can read, scanned and written byte by byte, because the map of
+ * 10 TiB has 2.6 million lines and must not become 2.6 million strings. Without the last line of the file, its digest:
+ * `repository/mapFile.ts` has that.
  */
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
 import { BYTES } from "./ChunkId.ts"
 import type { ChunkMap } from "./ChunkMap.ts"
 
-/** The bytes are no chunk map of version 3. What it names is unknown, so nothing may be purged on its account. */
+/** The bytes are no chunk map. What it names is unknown, so nothing may be purged on its account. */
 export class ChunkMapInvalid extends Data.TaggedError("ChunkMapInvalid")<{
   readonly line: number
   readonly reason: string
@@ -32,9 +33,15 @@ const NOT_HEX = 0xff
 const nibbleOfDigit = new Uint8Array(256).fill(NOT_HEX)
 digitOfNibble.forEach((digit, nibble) => nibbleOfDigit[digit] = nibble)
 
-/** The bytes of a map file. */
-export const encode = (map: ChunkMap): Uint8Array => {
-  const header = new TextEncoder().encode(`backy-map 3\nsize ${map.size}\nchunk-size ${map.chunkSize}\n`)
+/** Versions of the format that can be read: 4, and 3, which only alphas of 3.0 wrote. */
+export type Version = 3 | 4
+
+/** The first line of a map. */
+export const firstLine = (version: Version): string => `backy-map ${version}`
+
+/** The lines of a map. */
+export const encode = (map: ChunkMap, version: Version = 4): Uint8Array => {
+  const header = new TextEncoder().encode(`${firstLine(version)}\nsize ${map.size}\nchunk-size ${map.chunkSize}\n`)
   const { ids } = map
   const bytes = new Uint8Array(header.length + (ids.length / BYTES) * LINE_BYTES)
   bytes.set(header)
@@ -58,11 +65,11 @@ export const encode = (map: ChunkMap): Uint8Array => {
 }
 
 /**
- * Reads a map file. Strict: what `encode` would not write is refused, since a map is only worth its digest if there is
+ * Reads the lines of a map. Strict: what `encode` would not write is refused, since a map is only worth its digest if there is
  * one way to write it. Allocates at most 16 times the bytes given, whatever size they claim.
  */
-export const decode = (bytes: Uint8Array): Either.Either<ChunkMap, ChunkMapInvalid> => {
-  const headers = readHeaders(bytes)
+export const decode = (bytes: Uint8Array, version: Version = 4): Either.Either<ChunkMap, ChunkMapInvalid> => {
+  const headers = readHeaders(bytes, version)
   if (headers instanceof ChunkMapInvalid) return Either.left(headers)
   const { at, chunkSize, size } = headers
   const count = Math.ceil(size / chunkSize)
@@ -121,7 +128,7 @@ interface Headers {
   readonly chunkSize: number
 }
 
-const readHeaders = (bytes: Uint8Array): Headers | ChunkMapInvalid => {
+const readHeaders = (bytes: Uint8Array, expected: Version): Headers | ChunkMapInvalid => {
   const lines: Array<string> = []
   let at = 0
   while (lines.length < HEADER_LINES) {
@@ -133,7 +140,9 @@ const readHeaders = (bytes: Uint8Array): Headers | ChunkMapInvalid => {
     if (stop < 0) break
   }
   const [version = "", size = "", chunkSize = ""] = lines
-  if (version !== "backy-map 3") return new ChunkMapInvalid({ line: 1, reason: "expected \"backy-map 3\"" })
+  if (version !== firstLine(expected)) {
+    return new ChunkMapInvalid({ line: 1, reason: `expected "${firstLine(expected)}"` })
+  }
   const imageBytes = numberBehind("size ", size)
   if (imageBytes === undefined) {
     return new ChunkMapInvalid({ line: 2, reason: "expected \"size\" and the image's size in bytes, below 2^53" })

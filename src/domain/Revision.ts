@@ -16,14 +16,18 @@ import * as Yaml from "./Yaml.ts"
 export { fromRandom, isRevisionId, RevisionId } from "./RevisionId.ts"
 
 /** The metadata of a revision cannot be understood. Its map and chunks must be left alone until somebody looked. */
-export class RevisionInvalid extends Data.TaggedError("RevisionInvalid")<{ readonly reason: string }> {
+export class RevisionInvalid extends Data.TaggedError("RevisionInvalid")<{
+  readonly reason: string
+  /** What it says, where it is of version 3 of the format, which `upgrade` alone reads: in the words of version 4. */
+  readonly alpha?: Revision
+}> {
   override get message() {
     return `the revision's metadata is not readable: ${this.reason}`
   }
 }
 
-/** How the image is stored: chunks of ours, chunks of the ancestor's, or a plain file. */
-export const BackendType = word("chunked-v3", "chunked", "cowfile")
+/** How the image is stored: in chunks or as a file of ours, in chunks or as a file of the ancestor's. */
+export const BackendType = word("chunked-v4", "cowfile-v4", "chunked", "cowfile")
 export type BackendType = typeof BackendType.Type
 
 /** How far a revision is believed; `Trust` has the rules. */
@@ -91,7 +95,7 @@ export class Revision extends Schema.Class<Revision>("Revision")({
   stats: Stats,
   /** Bytes of the image. */
   size: maybe(Bytes),
-  /** BLAKE3 of the map file, hex. */
+  /** BLAKE3 of the whole map file, hex. */
   mapDigest: maybe(Digest),
   verifiedAt: maybe(Schema.DateTimeUtcFromSelf),
   distrust: maybe(Distrust),
@@ -104,6 +108,16 @@ export class Revision extends Schema.Class<Revision>("Revision")({
   /** Whether the backup ran to its end. Nothing but the next backup's clean-up acts on others by default. */
   get isComplete(): boolean {
     return this.stats.duration !== undefined
+  }
+
+  /** Whether the image is a file, and not made of chunks. */
+  get isImage(): boolean {
+    return this.backendType === "cowfile" || this.backendType === "cowfile-v4"
+  }
+
+  /** Whether its content is as the ancestor wrote it: without hashes that can be relied on. */
+  get isLegacy(): boolean {
+    return this.backendType === "chunked" || this.backendType === "cowfile"
   }
 
   /** Whether it is `trusted` or `verified`: what every rule means by trusted. */
@@ -166,9 +180,10 @@ const OnDisk = Schema.Struct({
   backend_type: Schema.optionalWith(BackendType, { default: () => "cowfile", exact: true }),
   timestamp: Instant,
   parent: maybe(Schema.NullOr(Schema.String)),
-  tags: maybe(Schema.NullOr(Schema.Array(Schema.NonEmptyString))),
+  // nobody writes these keys with nothing behind them: lines are missing
+  tags: maybe(Schema.Array(Schema.NonEmptyString)),
   trust: Schema.optionalWith(TrustLevel, { default: () => "trusted", exact: true }),
-  stats: maybe(Schema.NullOr(Stats)),
+  stats: maybe(Stats),
   size: maybe(Bytes),
   map_digest: maybe(Digest),
   verified_at: maybe(Instant),

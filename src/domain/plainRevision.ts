@@ -39,7 +39,7 @@ const word = /^(?!(?:null|true|false)$)[a-z](?:[\w.:-]*\w)?$/i
 /** What each key's value looks like; those of `nested` have their values in the lines below. */
 const plain: Readonly<Record<string, RegExp>> = {
   accepted: /^shrink$/,
-  backend_type: /^(?:chunked-v3|chunked|cowfile)$/,
+  backend_type: /^(?:chunked|cowfile)(?:-v4)?$/,
   map_digest: /^(?=.*[abcdf])[0-9a-f]{64}$|^'[0-9a-f]{64}'$/,
   parent: new RegExp(`^''$|${id.source}`),
   size: whole,
@@ -153,7 +153,7 @@ const found = (values: ReadonlyMap<string, string>, tags: ReadonlyArray<string>)
   const digest = values.get("map_digest")
   return {
     id,
-    // one of the three, and one of the other three, or the expressions would not have taken them
+    // one of the four, and one of the three, or the expressions would not have taken them
     backendType: (values.get("backend_type") ?? "cowfile") as BackendType,
     trust: (values.get("trust") ?? "trusted") as TrustLevel,
     timestamp: timestamp.at,

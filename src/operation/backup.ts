@@ -77,7 +77,7 @@ export const backup = Effect.fn("backup")(function*(options: {
   yield* warnOfClock(history.complete, at)
   const incomplete = Revision.make({
     id,
-    backendType: options.backend === "cowfile" ? "cowfile" : "chunked-v3",
+    backendType: options.backend === "cowfile" ? "cowfile-v4" : "chunked-v4",
     timestamp: at,
     parent: history.complete.at(-1)?.id ?? null,
     tags: Revision.sortedTags(options.tags),
@@ -141,8 +141,8 @@ const make = Effect.fnUntraced(
     const current = { ...history, complete: replaced(history.complete, whole) }
     const { complete } = current
     const { content } = taken
-    const asImage = incomplete.backendType === "cowfile" && content._tag === "Readable"
-    if (incomplete.backendType === "cowfile" && !asImage) {
+    const asImage = incomplete.backendType === "cowfile-v4" && content._tag === "Readable"
+    if (incomplete.backendType === "cowfile-v4" && !asImage) {
       yield* Effect.logWarning(
         "backend: cowfile is for files and block devices; this source's revisions are kept as chunks"
       )
@@ -170,7 +170,7 @@ const make = Effect.fnUntraced(
 
     const seconds = Number((yield* Clock.currentTimeNanos) - started) / 1e9
     const revision = Revision.update(incomplete, {
-      backendType: asImage ? "cowfile" : "chunked-v3",
+      backendType: asImage ? "cowfile-v4" : "chunked-v4",
       size: map.size,
       mapDigest,
       stats: {

@@ -47,7 +47,7 @@ export const findDifference = Effect.fnUntraced(function*(
 const baseMap = Effect.fnUntraced(function*(revision: Revision.Revision, run: RevisionId, force: boolean) {
   const repository = yield* Repository
   const image = yield* repository.readMap(revision)
-  if (revision.backendType === "chunked-v3" || image.chunkSize !== repository.chunkSize) return { map: image }
+  if (revision.backendType === "chunked-v4" || image.chunkSize !== repository.chunkSize) return { map: image }
   const room = yield* roomFor([revision])
   yield* Effect.logInfo(
     `revision ${revision.id} is in an old format; what has not changed since is converted, which takes up to ` +
@@ -61,7 +61,7 @@ const baseMap = Effect.fnUntraced(function*(revision: Revision.Revision, run: Re
 export const findBase = Effect.fnUntraced(function*(complete: ReadonlyArray<Revision.Revision>) {
   const repository = yield* Repository
   for (const revision of complete.toReversed()) {
-    if (!revision.isTrusted || revision.backendType !== "chunked-v3") continue
+    if (!revision.isTrusted || revision.backendType !== "chunked-v4") continue
     const map = yield* Effect.either(repository.readMap(revision))
     if (Either.isRight(map)) return { revision, map: map.right } satisfies Base
     yield* Effect.logWarning(`cannot build on revision ${revision.id}: ${map.left.message}`)

@@ -25,7 +25,7 @@ import type { OpenReadable } from "./snapshot.ts"
 const findBase = Effect.fnUntraced(function*(complete: ReadonlyArray<Revision>) {
   const repository = yield* Repository
   for (const revision of complete.toReversed()) {
-    if (!revision.isTrusted || revision.backendType !== "cowfile") continue
+    if (!revision.isTrusted || !revision.isImage) continue
     const image = yield* Effect.either(repository.readMap(revision))
     if (Either.isRight(image) && image.right.path !== undefined && image.right.chunkSize === repository.chunkSize) {
       return { revision, map: image.right, path: image.right.path }

@@ -5,7 +5,7 @@ import type { Revision } from "../domain/Revision.ts"
 import * as Trust from "../domain/Trust.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
-import { select, type Selection } from "./select.ts"
+import { selectCertain, type Selection } from "./select.ts"
 
 /**
  * Distrusts revisions by hand: nothing builds on them until `verify` has read them, and they do not count for
@@ -24,7 +24,7 @@ export const distrust = Effect.fn("distrust")(function*(options: {
   const repository = yield* Repository
   const at = yield* DateTime.now
   const distrusted: Array<Revision> = []
-  for (const revision of yield* select(options.revisions)) {
+  for (const revision of yield* selectCertain(options.revisions)) {
     if (!revision.isTrusted || !revision.isComplete) continue
     if (options.from !== undefined && DateTime.lessThan(revision.timestamp, options.from)) continue
     if (options.until !== undefined && DateTime.greaterThanOrEqualTo(revision.timestamp, options.until)) continue

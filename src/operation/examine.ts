@@ -66,12 +66,20 @@ export const examine = Effect.fn("examine")(function*(revisions: ReadonlyArray<R
         (checked) => {
           bytes += checked.good
           note(wrong, revision.id, image.right, checked.bad)
-          return progress.advance(checked.good)
+          return Effect.zipRight(tellForeign(checked.foreignTrailers), progress.advance(checked.good))
         }
       ))
   }
   return { examined, wrong, bytes, chunks: seen.size } satisfies Examination
 })
+
+/** A trailer proves nothing against a content that hashes to its name, but somebody changed the file. */
+const tellForeign = (ids: ReadonlyArray<string>) =>
+  Effect.forEach(
+    ids,
+    (id) => Effect.logWarning(`chunk ${id} is right, but the trailer of its file does not match`),
+    { discard: true }
+  )
 
 /** The blocks of an image that no image before it had. What lies in an image file lies nowhere else. */
 function* freshOf(image: Image, seen: IdSet.IdSet): Generator<number> {

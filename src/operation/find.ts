@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import * as Files from "../platform/Files.ts"
 import { Repository } from "../repository/Repository.ts"
-import { select, type Selection } from "./select.ts"
+import { selectCertain, type Selection } from "./select.ts"
 
 /** Where a revision's map or image lies. */
 export interface Found {
@@ -13,7 +13,7 @@ export interface Found {
 /** The paths of revisions, in the order of the spec. Fails as selecting does. */
 export const find = Effect.fn("find")(function*(revisions: Selection) {
   const { directory } = yield* Repository
-  return yield* Effect.forEach(yield* select(revisions), ({ backendType, id }) =>
+  return yield* Effect.forEach(yield* selectCertain(revisions), ({ backendType, id }) =>
     Effect.map(
       // where an upgrade by backy 2.5 was interrupted
       backendType === "cowfile" ? Files.exists(`${directory}/${id}.old`) : Effect.succeed(false),

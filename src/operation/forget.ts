@@ -1,11 +1,11 @@
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { isRevisionId, type RevisionId } from "../domain/RevisionId.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
 import * as History from "../repository/History.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
-import { select, type Selection } from "./select.ts"
+import { selectCertain, type Selection } from "./select.ts"
 
 /** The newest trusted revision is what a restore would need tomorrow. Nothing was removed. */
 export class NewestTrusted extends Data.TaggedError("NewestTrusted")<{ readonly id: RevisionId }> {
@@ -14,14 +14,22 @@ export class NewestTrusted extends Data.TaggedError("NewestTrusted")<{ readonly 
   }
 }
 
+/** What cannot be read may be all that there is to restore from. Nothing was removed. */
+export class NoTrustedLeft extends Data.TaggedError("NoTrustedLeft")<{ readonly id: RevisionId }> {
+  override get message() {
+    return `revision ${this.id} cannot be read and was kept, since no trusted one is there beside it ` +
+      "(-f gives it up all the same)"
+  }
+}
+
 /**
- * Removes revisions; their chunks go with the next purge. All or none: fails with `NewestTrusted` before anything is
- * removed, `LockHeld`, `IoError` and what selecting fails with. A full id also removes a revision whose metadata or map
- * cannot be read, so that it no longer blocks purge.
+ * Removes revisions; their chunks go with the next purge. All or none: fails with `NewestTrusted` or
+ * `NoTrustedLeft` before anything is removed, `LockHeld`, `IoError` and what selecting fails with. A full id also gives
+ * up a revision whose metadata cannot be read, and with it what its map names.
  */
 export const forget = Effect.fn("forget")(function*(options: {
   readonly revisions: Selection
-  /** Removes the newest trusted revision too. */
+  /** Removes the newest trusted revision too, and gives up what cannot be read where none is trusted. */
   readonly force: boolean
   readonly wait: Duration.Duration
 }) {
@@ -29,11 +37,15 @@ export const forget = Effect.fn("forget")(function*(options: {
   const repository = yield* Repository
   const history = yield* repository.history
   const { revisions } = options
-  const brokenId = isRevisionId(revisions) && history.broken.some(({ path }) => path.endsWith(`/${revisions}.rev`))
-    ? revisions
-    : undefined
-  const ids = brokenId === undefined ? (yield* select(revisions)).map(({ id }) => id) : [brokenId]
   const newest = History.newestTrusted(history)
+  const broken = history.broken.find(({ id }) => id === revisions)
+  if (broken !== undefined) {
+    if (newest === undefined && !options.force) return yield* new NoTrustedLeft({ id: broken.id })
+    yield* Effect.logWarning(`revision ${broken.id} is given up, whatever it held: ${broken.reason}`)
+    yield* repository.remove(broken.id)
+    return [broken.id]
+  }
+  const ids = (yield* selectCertain(revisions)).map(({ id }) => id)
   if (newest !== undefined && ids.includes(newest.id) && !options.force) {
     return yield* new NewestTrusted({ id: newest.id })
   }

@@ -87,7 +87,7 @@ export const heal = Effect.fn("heal")(function*(history: History, snapshot: Take
   if (found.length > 0) yield* store.prepare
   for (const { indexes, map, revision } of found) {
     // chunks of backy 2.5 are read, not written
-    if (revision.backendType !== "chunked-v3") continue
+    if (revision.backendType !== "chunked-v4") continue
     const open = indexes.filter((index) => !healed.has(ChunkMap.idAt(map, index) ?? ""))
     if (content._tag === "Changes") {
       if (content.second._tag === "Samples") yield* fromSamples(content.second, snapshot.size, revision, map, open)

@@ -15,7 +15,6 @@ import { Repository } from "../repository/Repository.ts"
 import type { MapUnusable } from "../repository/RepositoryError.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import * as ChunkFile from "../store/chunkFile.ts"
-import { maxFrameLength } from "../store/codec.ts"
 import * as LegacyFile from "../store/legacy/legacyFile.ts"
 import * as StoredId from "../store/storedId.ts"
 import { MAX_EVIDENCE } from "./compare.ts"
@@ -191,7 +190,7 @@ const keepEvidence = Effect.fnUntraced(function*(
     // the first few files are evidence enough, and bounded
     const raw = state === "damaged" && findings.length < MAX_EVIDENCE
       ? yield* Effect.option(Effect.firstSuccessOf(
-        paths.map((path) => Durable.readSmall(path, maxFrameLength(ChunkMap.CHUNK_SIZE)))
+        paths.map((path) => Durable.readSmall(path, ChunkFile.maxFileLength(ChunkMap.CHUNK_SIZE)))
       ))
       : Option.none()
     findings.push({ chunk: StoredId.nameOf(id), why, contents: Option.toArray(raw) })

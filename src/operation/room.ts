@@ -44,8 +44,8 @@ export const roomFor = Effect.fnUntraced(function*(revisions: ReadonlyArray<Revi
   }
   // an image goes when it is converted, so that the largest one counts
   let largest = 0
-  for (const { backendType, id } of revisions) {
-    if (backendType !== "cowfile") continue
+  for (const { id, isImage } of revisions) {
+    if (!isImage) continue
     for (const name of [id, `${id}.old`]) {
       largest = Math.max(largest, (yield* Files.find(`${repository.directory}/${name}`))?.allocated ?? 0)
     }

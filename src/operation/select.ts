@@ -47,17 +47,54 @@ const selectFrom = Effect.fnUntraced(function*(spec: Selection, history: History
 })
 
 /**
- * Like {@link select}, but for exactly one revision. While a revision's metadata cannot be read, only a full id names
- * one: the latest that we can read need not be the latest.
+ * Like {@link select}, for what changes revisions or says where they are. While a revision's metadata cannot be read, a
+ * spec that counts from an end is refused: the latest that we can read need not be the latest.
  */
+export const selectCertain = Effect.fn("selectCertain")(function*(spec: Selection) {
+  const history = yield* (yield* Repository).history
+  const parsed = yield* RevisionSpec.parse(spec)
+  if (!isCertain(parsed)) yield* requireWhole(spec, history)
+  return yield* selectFrom(spec, history)
+})
+
+/** Whether a revision more in the history would change nothing but that it may be meant, too. */
+const isCertain = (spec: RevisionSpec.RevisionSpec): boolean => {
+  switch (spec._tag) {
+    case "All":
+    case "Clean":
+    case "Tagged":
+    case "Trusted":
+      return true
+    case "Name":
+      return isRevisionId(spec.name)
+    case "And":
+    case "Or":
+      return spec.parts.every(isCertain)
+    case "Range":
+      return [spec.from, spec.to].every((end) => end === undefined || end._tag === "Date")
+    case "Reverse":
+      return isCertain(spec.of)
+    case "Number":
+    case "Latest":
+    case "First":
+    case "Not":
+    case "FirstOf":
+    case "LastOf":
+      return false
+  }
+}
+
+const requireWhole = (spec: Selection, { broken: [broken] }: History) => {
+  if (broken === undefined) return Effect.void
+  const reason = `-r ${spec}: it is unknown which revision that is, since ${broken.path} is not readable ` +
+    `(${broken.reason}); name a revision by its full id (backy status lists them)`
+  return Effect.fail(new RevisionSpec.SpecFailed({ name: spec, reason }))
+}
+
+/** Like {@link selectCertain}, but for exactly one revision, which only its full id names for certain. */
 export const selectOne = Effect.fn("selectOne")(function*(spec: Selection) {
   const history = yield* (yield* Repository).history
-  const [broken] = history.broken
-  if (broken !== undefined && !isRevisionId(spec)) {
-    const reason = `-r ${spec}: it is unknown which revision that is, since ${broken.path} is not readable ` +
-      `(${broken.reason}); name a revision by its full id (backy status lists them)`
-    return yield* new RevisionSpec.SpecFailed({ name: spec, reason })
-  }
+  if (!isRevisionId(spec)) yield* requireWhole(spec, history)
   const revisions = yield* selectFrom(spec, history)
   const [revision] = revisions
   if (revision === undefined || revisions.length > 1) {

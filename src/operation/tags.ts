@@ -6,7 +6,7 @@ import * as Revision from "../domain/Revision.ts"
 import * as Tag from "../domain/Tag.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
-import { select, type Selection } from "./select.ts"
+import { selectCertain, type Selection } from "./select.ts"
 
 /** No schedule makes these tags, so no schedule would ever let them expire. */
 export class TagsUnknown extends Data.TaggedError("TagsUnknown")<{
@@ -61,7 +61,7 @@ export const tags = Effect.fn("tags")(function*(options: {
   yield* locks.forEdit(options.wait)
   const repository = yield* Repository
   const edited: Array<Revision.Revision> = []
-  for (const revision of yield* select(options.revisions)) {
+  for (const revision of yield* selectCertain(options.revisions)) {
     const after = Revision.update(revision, { tags: changed(revision.tags, options.change, options.tags) })
     if (after.tags.join() === revision.tags.join()) continue
     yield* repository.publish(after)

@@ -1,10 +1,11 @@
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import { counted } from "../domain/counted.ts"
 import * as Revision from "../domain/Revision.ts"
-import { isRevisionId, type RevisionId } from "../domain/RevisionId.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
 import type { Backend } from "../domain/SourceConfig.ts"
 import type { History } from "../repository/History.ts"
 import type { Image } from "../repository/Image.ts"
@@ -13,10 +14,13 @@ import { Repository } from "../repository/Repository.ts"
 import { convert, type Known } from "./convert.ts"
 import { purge } from "./purge.ts"
 import { requireRoom, type Room, roomFor } from "./room.ts"
+import { upgradeAlpha } from "./upgradeAlpha.ts"
 
 /** What is to be upgraded, newest first, and what that takes for the time being. Bytes. */
 export interface UpgradePlan extends Room {
   readonly revisions: ReadonlyArray<Revision.Revision>
+  /** What an alpha of 3.0 made: only its metadata and map are written anew. */
+  readonly alphas: ReadonlyArray<Revision.Revision>
 }
 
 /** A revision that was left as it was, and why. */
@@ -42,7 +46,8 @@ export class UpgradeIncomplete extends Data.TaggedError("UpgradeIncomplete")<{ r
 }
 
 /**
- * Brings revisions that backy 2.5 wrote, and images when the config wants chunks, into the current format; newest first,
+ * Brings revisions that alphas of 3.0 wrote, then those that backy 2.5 wrote, and images when the config wants chunks,
+ * into the current format; newest first,
  * so that the space of what expires soon is not needed. Each is read, stored, synced and compared byte by byte before
  * the one commit that makes it current; ids, times, tags, trust and statistics stay. Interrupted at any point it has
  * harmed nothing, and the next run goes on. Fails with `SpaceLacking`, `UpgradeIncomplete`, `LockHeld`,
@@ -65,6 +70,12 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
     yield* Effect.logWarning(`revision ${revision} is left as it is: ${reason}`)
   }
   if (options.dryRun) return report
+  for (const { id } of plan.alphas) {
+    const outcome = yield* Effect.either(upgradeAlpha(id, options.wait))
+    if (Either.isRight(outcome)) upgraded.push(id)
+    else if (outcome.left._tag !== "MapUnusable") return yield* Effect.fail(outcome.left)
+    else failed.push(yield* leave(id, outcome.left))
+  }
   yield* requireRoom(plan, options.force)
   let before: Converted | undefined
   for (const { id } of plan.revisions) {
@@ -76,11 +87,11 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
         continue
       }
       before = outcome.right
-      upgraded.push(id)
-      yield* Effect.logInfo(`revision ${id} is upgraded, ${plan.revisions.length - upgraded.length} to go`)
+      if (!upgraded.includes(id)) upgraded.push(id)
+      const left = plan.alphas.length + plan.revisions.length - upgraded.length
+      yield* Effect.logInfo(`revision ${id} is upgraded, ${left} to go`)
     } else if (outcome.left._tag === "NotConvertible" || outcome.left._tag === "MapUnusable") {
-      failed.push({ revision: id, reason: outcome.left.message })
-      yield* Effect.logWarning(`revision ${id} is left as it is: ${outcome.left.message}`)
+      failed.push(yield* leave(id, outcome.left))
     } else {
       return yield* Effect.fail(outcome.left)
     }
@@ -89,6 +100,12 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
   return failed.length === 0 ? report : yield* new UpgradeIncomplete({ report })
 })
 
+const leave = (revision: RevisionId, { message }: { readonly message: string }) =>
+  Effect.as(
+    Effect.logWarning(`revision ${revision} is left as it is: ${message}`),
+    { revision, reason: message } satisfies NotUpgraded
+  )
+
 /** A revision that has just been converted: its neighbour has most of its chunks at the same places. */
 interface Converted {
   readonly from: Image
@@ -96,20 +113,25 @@ interface Converted {
 }
 
 const isOld = (backend: Backend) => (revision: Revision.Revision): boolean =>
-  revision.backendType === "chunked" || (revision.backendType === "cowfile" && backend === "chunked")
+  revision.backendType === "chunked" || (revision.isImage && backend === "chunked")
 
 /** Whose metadata cannot be read may be old as well. */
 const unreadable = ({ broken }: History): ReadonlyArray<NotUpgraded> =>
-  broken.flatMap(({ path, reason }) => {
-    const revision = path.slice(path.lastIndexOf("/") + 1, -".rev".length)
-    return isRevisionId(revision) ? [{ revision, reason }] : []
-  })
+  broken.flatMap(({ alpha, id, reason }) => alpha === undefined ? [{ revision: id, reason }] : [])
 
 const makePlan = Effect.fnUntraced(function*(backend: Backend) {
   const repository = yield* Repository
   const history = yield* repository.history
-  const revisions = history.complete.filter(isOld(backend)).toReversed()
-  return { revisions, broken: unreadable(history), ...(yield* roomFor(revisions)) }
+  const alphas = history.broken.flatMap(({ alpha }) => alpha === undefined ? [] : [alpha])
+  // what alphas left of backy 2.5, and their images, come next
+  const later = alphas.filter(({ isComplete }) => isComplete)
+  const revisions = Revision.history([...history.complete, ...later]).filter(isOld(backend)).toReversed()
+  return {
+    revisions,
+    alphas: Revision.history(alphas).toReversed(),
+    broken: unreadable(history),
+    ...(yield* roomFor(revisions))
+  }
 })
 
 /** Upgrades one revision, with the locks held, or says why not; `undefined` when it has gone meanwhile. */
@@ -120,14 +142,14 @@ const one = (id: RevisionId, before: Converted | undefined, wait: Duration.Durat
     const history = yield* repository.history
     const revision = history.complete.find((found) => found.id === id)
     if (revision === undefined) return unreadable(history).find((found) => found.revision === id)
-    if (revision.backendType === "chunked-v3") return undefined
+    if (revision.backendType === "chunked-v4") return undefined
     // leftovers of a run that was interrupted before its commit
     yield* repository.settle(revision)
     const from = yield* repository.readMap(revision)
     const known = before === undefined ? undefined : sameBlocks(before, from)
     const to = yield* convert({ image: from, known, run: `upgrade ${id}` })
     const mapDigest = yield* repository.publishMapBeside(id, to)
-    const current = Revision.update(revision, { backendType: "chunked-v3", size: to.size, mapDigest })
+    const current = Revision.update(revision, { backendType: "chunked-v4", size: to.size, mapDigest })
     // the metadata is the commit: before it the old content counts, after it the new one
     yield* Effect.uninterruptible(Effect.zipRight(repository.publish(current), repository.settle(current)))
     return { from, to } satisfies Converted

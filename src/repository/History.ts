@@ -2,11 +2,15 @@
 import * as DateTime from "effect/DateTime"
 import * as Either from "effect/Either"
 import * as Revision from "../domain/Revision.ts"
+import type { RevisionId } from "../domain/RevisionId.ts"
 
 /** A `.rev` file that cannot be used. The revision is not counted, and nothing is deleted on its account. */
 export interface BrokenRevision {
+  readonly id: RevisionId
   readonly path: string
   readonly reason: string
+  /** What it says, where it is not damaged but of version 3 of the format, which `upgrade` alone reads. */
+  readonly alpha?: Revision.Revision
 }
 
 export interface History {

@@ -10,10 +10,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { isRevisionId, RevisionId } from "../domain/RevisionId.ts"
 import * as Yaml from "../domain/Yaml.ts"
 import * as BlockFile from "../platform/BlockFile.ts"
+import * as DigestLine from "../platform/digestLine.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
 import * as Hash from "../platform/hash.ts"
@@ -26,6 +28,9 @@ const MAX_CONTENT_BYTES = 1024 ** 3
 const MAX_BLOCKS = 1000
 const MAX_REPORT_BYTES = 4 * 1024 * 1024
 const SUFFIX = ".report"
+const WORD = "# digest "
+/** The keys of a report that backy 2.5 wrote: no other one may lack its digest. */
+const LEGACY_KEYS = ["uuid", "source_hash", "target_hash", "offset", "timestamp", "traceback"]
 
 /** A block of a report. Hashes name contents in `quarantine/chunks`, as far as those were kept. */
 const ReportedBlock = Schema.Struct({
@@ -120,7 +125,11 @@ export const record = (
       blocks,
       ...(report.findings.length > MAX_BLOCKS ? { more_blocks: report.findings.length - MAX_BLOCKS } : {})
     })
-    yield* Durable.replace(`${reports}/${uuid}${SUFFIX}`, new TextEncoder().encode(text), { mode: 0o440 })
+    yield* Durable.replace(
+      `${reports}/${uuid}${SUFFIX}`,
+      DigestLine.seal(WORD, new TextEncoder().encode(text)),
+      { mode: 0o440 }
+    )
     return Option.some(uuid)
   }).pipe(
     Effect.catchTag("IoError", (error) =>
@@ -173,15 +182,25 @@ export const read = Effect.fn("Quarantine.read")(function*(id: string) {
       () => Effect.fail(new ReportUnusable({ id, reason: "there is no such report" }))
     )
   )
+  const opened = DigestLine.open(WORD, bytes)
+  if (opened._tag === "Wrong") return yield* new ReportUnusable({ id, reason: opened.reason })
   const { value } = yield* Either.mapLeft(
-    Yaml.parse(new TextDecoder().decode(bytes), { maxLength: MAX_REPORT_BYTES }),
+    Yaml.parse(new TextDecoder().decode(opened._tag === "Whole" ? opened.body : bytes), {
+      maxLength: MAX_REPORT_BYTES
+    }),
     ([problem]) => new ReportUnusable({ id, reason: `line ${problem.line}: ${problem.message}` })
   )
+  if (opened._tag === "Absent" && !isAncestors(value)) {
+    return yield* new ReportUnusable({ id, reason: DigestLine.ABSENT })
+  }
   return yield* Either.mapLeft(Schema.decodeUnknownEither(Report)(value), (error) => {
     const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
     return new ReportUnusable({ id, reason: issue === undefined ? "it is no report" : issue.message })
   })
 })
+
+const isAncestors = (value: unknown): boolean =>
+  Predicate.isRecord(value) && Object.keys(value).every((key) => LEGACY_KEYS.includes(key))
 
 /** All reports, and the ids of those that cannot be read; oldest first. */
 export const list = Effect.fn("Quarantine.list")(function*() {

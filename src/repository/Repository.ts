@@ -9,20 +9,21 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as ChunkMap from "../domain/ChunkMap.ts"
-import * as Revision from "../domain/Revision.ts"
+import type * as Revision from "../domain/Revision.ts"
 import { isRevisionId, type RevisionId } from "../domain/RevisionId.ts"
 import type * as BlockFile from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
-import type { IoError } from "../platform/IoError.ts"
+import { type IoError, isMissing } from "../platform/IoError.ts"
+import * as Alpha from "./alphaMap.ts"
 import type { BrokenRevision, History } from "./History.ts"
 import * as HistoryOf from "./History.ts"
 import * as Image from "./Image.ts"
 import * as Inspect from "./inspect.ts"
+import * as MapFile from "./mapFile.ts"
+import * as References from "./references.ts"
 import { MapUnusable, RepositoryMissing } from "./RepositoryError.ts"
-
-/** A `.rev` file is a page of text; what is longer is not one. */
-const MAX_REVISION_BYTES = 1024 * 1024
+import * as RevisionFile from "./revisionFile.ts"
 
 /** Mode of published revisions and maps: nobody writes to them again. */
 const PUBLISHED = 0o440
@@ -45,11 +46,13 @@ export class Repository extends Context.Tag("backy/repository/Repository")<Repos
   readonly readMap: (revision: Revision.Revision) => Effect.Effect<Image.Image, MapUnusable | IoError>
   /** The ids of all maps and images present, whether or not a revision goes with them. */
   readonly mapIds: Effect.Effect<ReadonlyArray<RevisionId>, IoError>
-  /** The packed ids of all chunks that a revision's files name; `undefined` for one whose metadata cannot be read. */
+  /** All chunks that a revision's files name; `undefined` for one whose metadata cannot be read. */
   readonly references: (
     id: RevisionId,
     revision: Revision.Revision | undefined
-  ) => Effect.Effect<ReadonlyArray<Uint8Array>, MapUnusable | IoError>
+  ) => Effect.Effect<References.References, MapUnusable | IoError>
+  /** The map of a revision that an alpha of 3.0 made, for `upgrade` alone. */
+  readonly readAlphaMap: (revision: Revision.Revision) => Effect.Effect<ChunkMap.ChunkMap, MapUnusable | IoError>
   /** Publishes or replaces a revision's metadata durably. With `stats.duration` in it, this is the commit. */
   readonly publish: (revision: Revision.Revision) => Effect.Effect<void, IoError>
   /** Publishes a map durably; returns its digest for the revision. */
@@ -77,8 +80,8 @@ const make = (directory: string, chunkSize: number) =>
 
     const writeMap = (path: string, map: ChunkMap.ChunkMap) =>
       Effect.suspend(() => {
-        const bytes = ChunkMap.encode(map)
-        return Effect.as(Durable.replace(path, bytes, { mode: PUBLISHED }), Image.digestOf(bytes))
+        const bytes = MapFile.encode(map)
+        return Effect.as(Durable.replace(path, bytes, { mode: PUBLISHED }), MapFile.digestOf(bytes))
       })
 
     const removeParts = (id: RevisionId) => {
@@ -86,22 +89,25 @@ const make = (directory: string, chunkSize: number) =>
       return Effect.forEach([main, map, old], (path) => Files.removeIfPresent(path), { discard: true })
     }
 
-    const readRevision = Effect.fnUntraced(function*(name: string) {
-      const path = `${directory}/${name}`
-      const broken = (reason: string): Either.Either<never, BrokenRevision> => Either.left({ path, reason })
-      const bytes = yield* Effect.either(Durable.readSmall(path, MAX_REVISION_BYTES))
+    const readRevision = Effect.fnUntraced(function*(id: RevisionId) {
+      const path = revisionPath(id)
+      const broken = (reason: string, alpha?: Revision.Revision): Either.Either<never, BrokenRevision> =>
+        Either.left({ id, path, reason, ...(alpha === undefined ? {} : { alpha }) })
+      const bytes = yield* Effect.either(Durable.readSmall(path, RevisionFile.MAX_BYTES))
       if (Either.isLeft(bytes)) {
         // a revision may be removed while we look
-        return bytes.left.code === "ENOENT"
-          ? Option.none()
-          : Option.some(broken(bytes.left.message))
+        return isMissing(bytes.left) ? Option.none() : Option.some(broken(bytes.left.message))
       }
-      const decoded = Revision.decodeYaml(new TextDecoder().decode(bytes.right))
-      if (Either.isLeft(decoded)) return Option.some(broken(decoded.left.message))
+      const decoded = RevisionFile.decode(bytes.right)
+      if (Either.isLeft(decoded)) return Option.some(broken(decoded.left.message, decoded.left.alpha))
+      const revision = decoded.right
+      if (revision.id !== id) return Option.some(broken(`it says that it is revision ${revision.id}`))
+      const isDoubtful = !revision.isComplete && revision.backendType === "chunked" &&
+        !RevisionFile.isSealed(bytes.right)
       return Option.some(
-        decoded.right.id === name.slice(0, -SUFFIX.length)
-          ? Either.right(decoded.right)
-          : broken(`it says that it is revision ${decoded.right.id}`)
+        isDoubtful && Either.isRight(yield* Effect.either(Image.read(directory, chunkSize, revision)))
+          ? broken("it has no duration, as if it had never been completed, but its chunk map is whole")
+          : Either.right(revision)
       )
     })
 
@@ -110,7 +116,7 @@ const make = (directory: string, chunkSize: number) =>
       const files = all.filter((name) => name.endsWith(SUFFIX) && isRevisionId(name.slice(0, -SUFFIX.length)))
       if (files.length === 0 && !all.includes("config")) return yield* new RepositoryMissing({ directory })
       yield* Inspect.places(directory)
-      return files
+      return files.map((name) => name.slice(0, -SUFFIX.length)).filter(isRevisionId)
     }).pipe(
       Effect.catchIf(
         (error) => error._tag === "IoError" && (error.code === "ENOENT" || error.code === "ENOTDIR"),
@@ -147,11 +153,13 @@ const make = (directory: string, chunkSize: number) =>
           )
         ),
       mapIds: provided(Effect.map(names, (all) => [...new Set(all.map(Image.idText))].filter(isRevisionId).sort())),
-      references: (id, revision) => provided(Effect.zipRight(plain(id), Image.references(directory, id, revision))),
+      references: (id, revision) =>
+        provided(Effect.zipRight(plain(id), References.references(directory, chunkSize, id, revision))),
+      readAlphaMap: (revision) => provided(Effect.zipRight(plain(revision.id), Alpha.readMap(directory, revision))),
       publish: (revision) =>
         provided(Durable.replace(
           revisionPath(revision.id),
-          new TextEncoder().encode(Revision.encodeYaml(revision)),
+          RevisionFile.encode(revision),
           { mode: PUBLISHED }
         )),
       publishMap: (id, map) => provided(writeMap(Image.placesOf(directory, id).main, map)),

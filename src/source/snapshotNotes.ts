@@ -2,12 +2,15 @@
  * The file `snapshots` in a repository: the snapshots in Ceph that were made for it, `pool/image@name` a line. It gains
  * a line before a snapshot is made and loses it after the snapshot was removed. So of all snapshots in the cluster only
  * those are ours that stand here or belong to a revision, also after a kill or a `forget`, and nobody else's is removed.
+ * Its last line is its digest. A file that is not what was written is set aside: what it says could be somebody else's.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import type { BlockFile } from "../platform/BlockFile.ts"
+import * as DigestLine from "../platform/digestLine.ts"
 import * as Durable from "../platform/Durable.ts"
-import type { IoError } from "../platform/IoError.ts"
+import * as Files from "../platform/Files.ts"
+import { type IoError, isMissing } from "../platform/IoError.ts"
 
 const MAX_BYTES = 1024 * 1024
 
@@ -15,17 +18,40 @@ const fileIn = (directory: string): string => `${directory}/snapshots`
 
 type Work<A> = Effect.Effect<A, IoError, FileSystem.FileSystem | BlockFile>
 
-/** The lines of the file; none when there is no file. */
+/** The lines of the file; none when there is no file, or when it was set aside. */
 export const read = (directory: string): Work<ReadonlyArray<string>> =>
   Durable.readSmall(fileIn(directory), MAX_BYTES).pipe(
-    Effect.map((bytes) => new TextDecoder().decode(bytes).split("\n").filter((line) => line !== "")),
-    Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.succeed([]))
+    Effect.flatMap((bytes) => {
+      const opened = DigestLine.open("digest ", bytes)
+      return opened._tag === "Whole"
+        ? Effect.succeed(new TextDecoder().decode(opened.body).split("\n").filter((line) => line !== ""))
+        : setAside(directory, opened._tag === "Wrong" ? opened.reason : DigestLine.ABSENT)
+    }),
+    Effect.catchIf(isMissing, () => Effect.succeed([])),
+    // a link, a directory, or something far too long
+    Effect.catchIf(({ code }) => NO_NOTES.includes(code), (error) => setAside(directory, error.message))
   )
+
+const NO_NOTES = ["ELOOP", "EINVAL", "EFBIG"]
+
+const setAside = (directory: string, reason: string): Work<ReadonlyArray<string>> => {
+  const path = fileIn(directory)
+  const aside = `${path}.unusable`
+  return Effect.as(
+    Effect.zipRight(
+      Files.rename(path, aside),
+      Effect.logWarning(
+        `${path} cannot be used (${reason}); it was moved to ${aside}, and no snapshot that it names is removed`
+      )
+    ),
+    []
+  )
+}
 
 const write = (directory: string, lines: Iterable<string>): Work<void> =>
   Durable.replace(
     fileIn(directory),
-    new TextEncoder().encode(Array.from(lines, (line) => `${line}\n`).join("")),
+    DigestLine.seal("digest ", new TextEncoder().encode(Array.from(lines, (line) => `${line}\n`).join(""))),
     { mode: 0o640 }
   )
 

@@ -107,6 +107,8 @@ export interface Checked {
   /** Bytes that are right, before compression. */
   readonly good: number
   readonly bad: ReadonlyArray<BadChunk>
+  /** Ids of chunks that are right, whose file ends with a trailer that is not theirs. */
+  readonly foreignTrailers: ReadonlyArray<string>
 }
 
 export interface BadChunk {

@@ -6,6 +6,7 @@ import { type Descriptor, type Disk, kindWords } from "../platform/Disk.ts"
 import { errnoError } from "../platform/errno.ts"
 import { type Hash, type Hasher, toHex } from "../platform/hash.ts"
 import { temporaryName } from "../platform/temporaryName.ts"
+import * as Trailer from "./chunkTrailer.ts"
 import { compress, decompress, maxFrameLength } from "./codec.ts"
 import { release } from "./release.ts"
 
@@ -27,6 +28,9 @@ export interface Tools {
 export const CHUNKS = "chunks"
 
 const SUFFIX = ".chunk.zst"
+
+/** No file of a chunk of `length` bytes is longer than this: its frame, and perhaps a trailer. */
+export const maxFileLength = (length: number): number => maxFrameLength(length) + Trailer.LENGTH
 
 /** Two hexadecimal digits: the folder of a chunk below `chunks`. */
 export const folderOf = (hex: string): string => hex.slice(0, 2)
@@ -92,20 +96,25 @@ export const writeFully = (
 
 /** A chunk as it was found on disk. `raw` is the file's content where it was read, as evidence. */
 export type Found =
-  | { readonly state: "good"; readonly content: Uint8Array }
+  | {
+    readonly state: "good"
+    readonly content: Uint8Array
+    /** There is a trailer, and it is of another file; only told when it was asked for. */
+    readonly hasForeignTrailer?: boolean
+  }
   | { readonly state: "missing" }
   | { readonly state: "damaged"; readonly why: string; readonly raw: Uint8Array }
 
 /**
  * Reads a chunk and decodes it. `length` is the exact length that its place in the image requires, in bytes; with
- * `hashed` the content must also match the name. An unreadable file (EIO, EACCES, …) throws: that is not damage.
+ * `hashed` the content must also match the name; with `trailer` it is told whether a trailer matches. An unreadable file (EIO, EACCES, …) throws: that is not damage.
  */
 export const read = (
   tools: Tools,
   repository: string,
   hex: string,
   length: number,
-  options: { readonly hashed: boolean; readonly sync?: boolean }
+  options: { readonly hashed: boolean; readonly sync?: boolean; readonly trailer?: boolean }
 ): Found => {
   const { disk } = tools
   let descriptor: Descriptor
@@ -124,20 +133,24 @@ export const read = (
   return withFile(disk, descriptor, (descriptor): Found => {
     const { kind, size } = disk.stat(descriptor)
     if (kind !== "file") return { state: "damaged", why: `is ${kindWords[kind]}`, raw: new Uint8Array(0) }
-    if (size > maxFrameLength(length)) {
+    if (size > maxFileLength(length)) {
       return { state: "damaged", why: `has ${size} bytes, too many for a chunk of ${length}`, raw: new Uint8Array(0) }
     }
     const buffer = frameBuffer(size)
-    const frame = buffer.subarray(0, readFully(disk, descriptor, buffer, 0))
+    const file = buffer.subarray(0, readFully(disk, descriptor, buffer, 0))
     // nobody reads it again soon, and others need the memory; who doubts what came reads the medium the next time
     disk.dropCache(descriptor, 0, 0)
-    const damaged = (why: string): Found => ({ state: "damaged", why, raw: Uint8Array.from(frame) })
-    const content = decompress(frame, length)
+    const damaged = (why: string): Found => ({ state: "damaged", why, raw: Uint8Array.from(file) })
+    const parts = Trailer.split(file)
+    const inFrame = parts === undefined ? undefined : decompress(parts.frame, length)
+    const content = inFrame ?? decompress(file, length)
     if (content === undefined) return damaged(`is no zstd frame of ${length} bytes`)
     if (content.byteLength !== length) return damaged(`holds ${content.byteLength} bytes where ${length} belong`)
     if (options.hashed && toHex(tools.hash(content)) !== hex) return damaged("does not hash to its name")
     if (options.sync === true) disk.sync(descriptor)
-    return { state: "good", content }
+    const isForeign = options.trailer === true && parts !== undefined && inFrame !== undefined &&
+      !Trailer.matches(tools.hash, hex, parts)
+    return isForeign ? { state: "good", content, hasForeignTrailer: true } : { state: "good", content }
   })
 }
 
@@ -236,7 +249,7 @@ export const publish = (tools: Tools, repository: string, pending: ReadonlyArray
       open.delete(chunk)
       try {
         disk.close(chunk.descriptor)
-        disk.rename(chunk.temporary, pathOf(repository, chunk.hex))
+        takePlace(disk, chunk.temporary, pathOf(repository, chunk.hex))
       } catch (cause) {
         remove(disk, chunk.temporary)
         throw cause
@@ -245,6 +258,17 @@ export const publish = (tools: Tools, repository: string, pending: ReadonlyArray
   } catch (cause) {
     for (const chunk of open) discard(tools, chunk)
     throw cause
+  }
+}
+
+/** Renames a chunk to its name. A directory there is none of ours and is set aside: it would be in the way for ever. */
+const takePlace = (disk: Disk, temporary: string, path: string): void => {
+  try {
+    disk.rename(temporary, path)
+  } catch (cause) {
+    if (errno(cause) !== "EISDIR") throw cause
+    disk.rename(path, `${path}.set-aside-${temporary.slice(-16, -4)}`)
+    disk.rename(temporary, path)
   }
 }
 

@@ -9,11 +9,15 @@ import { hasOwnMemory, release } from "./release.ts"
 import * as StoredId from "./storedId.ts"
 
 /** Blocks that are held as chunks, or in an image file. */
-export type Held = Protocol.Blocks & { readonly image?: string }
+export type Held = Protocol.Blocks & {
+  readonly image?: string
+  /** Whether trailers are looked at. */
+  readonly trailers?: boolean
+}
 
 /** Content of a place, or what is wrong with it; `shared` content lies in a buffer that is used again. */
 export type ReadChunk =
-  | { readonly content: Uint8Array; readonly shared: boolean }
+  | { readonly content: Uint8Array; readonly shared: boolean; readonly hasForeignTrailer?: boolean }
   | { readonly bad: Protocol.BadChunk }
 
 /** Gives back the memory of a content that nobody looks at any more. */
@@ -31,7 +35,7 @@ const readHeld = ({ buffers, tools }: Bench, request: Held, index: number, hex: 
   }
   const legacy = StoredId.legacyName(hex)
   return legacy === undefined
-    ? ChunkFile.read(tools, request.repository, hex, length, { hashed: true })
+    ? ChunkFile.read(tools, request.repository, hex, length, { hashed: true, trailer: request.trailers === true })
     : LegacyFile.read(tools, request.repository, legacy, length)
 }
 
@@ -42,7 +46,8 @@ export const readChecked = (bench: Bench, request: Held, index: number, hex: str
     let found = readHeld(bench, request, index, hex)
     if (found.state === "damaged") found = readHeld(bench, request, index, hex)
     if (found.state === "good") {
-      return { content: found.content, shared: request.image !== undefined || StoredId.legacyName(hex) !== undefined }
+      const shared = request.image !== undefined || StoredId.legacyName(hex) !== undefined
+      return { content: found.content, shared, hasForeignTrailer: found.hasForeignTrailer === true }
     }
     const why = found.state === "missing" ? "is missing" : found.why
     return { bad: { index, id: hex, state: found.state, why } }
@@ -56,17 +61,20 @@ export const readChecked = (bench: Bench, request: Held, index: number, hex: str
 /** Reads what is stored and checks it against its names. */
 export const check = (bench: Bench, request: Protocol.Check): Protocol.Checked => {
   const bad: Array<Protocol.BadChunk> = []
+  const foreignTrailers: Array<string> = []
+  const held = { ...request, trailers: true }
   let bytes = 0
   request.indexes.forEach((index, at) => {
     const hex = hexAt(request.ids, at)
     // of an image also the holes can be wrong
     if (hex === null && request.image === undefined) return
-    const chunk = readChecked(bench, request, index, hex ?? HOLE)
+    const chunk = readChecked(bench, held, index, hex ?? HOLE)
     if ("bad" in chunk) return void bad.push(chunk.bad)
+    if (hex !== null && chunk.hasForeignTrailer === true) foreignTrailers.push(hex)
     bytes += chunk.content.byteLength
     letGo(chunk)
   })
-  return { good: bytes, bad }
+  return { good: bytes, bad, foreignTrailers }
 }
 
 /** Writes checked content to the same places of the target. */

@@ -1,7 +1,8 @@
 /** What the loops do with files of which only the names count. */
+import { basename } from "node:path"
 import type { Disk } from "../platform/Disk.ts"
 import type * as Protocol from "./BlockProtocol.ts"
-import { isMissing } from "./chunkFile.ts"
+import { hexOf, isMissing } from "./chunkFile.ts"
 
 /** Runs `call`; `undefined` when the file is not there, whoever was faster. */
 const unlessMissing = <A>(call: () => A): A | undefined => {
@@ -19,7 +20,8 @@ export const remove = (disk: Disk, { dryRun, files, repository }: Protocol.Remov
   for (const file of files) {
     const path = `${repository}/${file}`
     const stat = unlessMissing(() => disk.lstat(path))
-    if (stat === undefined) continue
+    // a directory in a chunk's place is none of ours, and must not stop the rest
+    if (stat === undefined || (stat.kind === "directory" && hexOf(basename(file)) !== undefined)) continue
     if (!dryRun) unlessMissing(() => disk.unlink(path))
     bytes += stat.size
   }

@@ -13,6 +13,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import * as Revision from "../../src/domain/Revision.ts"
+import * as RevisionFile from "../../src/repository/revisionFile.ts"
 import { freePort } from "../support/freePort.ts"
 
 const program = fileURLToPath(new URL("../../dist/backy", import.meta.url))
@@ -41,7 +42,7 @@ const revision = (id: Revision.RevisionId, parent: Revision.RevisionId | null, a
   Revision.make({
     id,
     parent,
-    backendType: "chunked-v3",
+    backendType: "chunked-v4",
     timestamp: DateTime.unsafeMake(at),
     tags: ["daily", "weekly", "monthly"],
     trust: "verified",
@@ -59,7 +60,7 @@ const populate = (base: string): void => {
     let parent: Revision.RevisionId | null = null
     for (let index = revisions; index > 0; index--) {
       const id = Revision.fromRandom(randomBytes(16))
-      FS.writeFileSync(join(base, name, `${id}.rev`), Revision.encodeYaml(revision(id, parent, now - index * DAY)))
+      FS.writeFileSync(join(base, name, `${id}.rev`), RevisionFile.encode(revision(id, parent, now - index * DAY)))
       parent = id
     }
   }

@@ -6,6 +6,8 @@ import * as FS from "node:fs"
 import * as ChunkMap from "../../src/domain/ChunkMap.ts"
 import * as Revision from "../../src/domain/Revision.ts"
 import * as Hash from "../../src/platform/hash.ts"
+import * as MapFile from "../../src/repository/mapFile.ts"
+import * as RevisionFile from "../../src/repository/revisionFile.ts"
 
 const { hash } = Hash.load()
 
@@ -26,11 +28,11 @@ export const writeRevision = (
   given: { readonly map: ChunkMap.ChunkMap; readonly at: Date; readonly tags: ReadonlyArray<string> }
 ): Revision.RevisionId => {
   const id = revisionId(number)
-  const map = ChunkMap.encode(given.map)
+  const map = MapFile.encode(given.map)
   FS.writeFileSync(`${directory}/${id}`, map, { mode: 0o440 })
   const revision = Revision.make({
     id,
-    backendType: "chunked-v3",
+    backendType: "chunked-v4",
     timestamp: DateTime.unsafeMake(given.at),
     parent: null,
     tags: given.tags,
@@ -44,10 +46,10 @@ export const writeRevision = (
       chunks_unchanged: 0
     },
     size: given.map.size,
-    mapDigest: Hash.toHex(hash(map)),
+    mapDigest: MapFile.digestOf(map),
     verification: { kind: "full", compared: given.map.size, of: given.map.size }
   })
-  FS.writeFileSync(`${directory}/${id}.rev`, Revision.encodeYaml(revision), { mode: 0o440 })
+  FS.writeFileSync(`${directory}/${id}.rev`, RevisionFile.encode(revision), { mode: 0o440 })
   return id
 }
 
@@ -95,7 +97,7 @@ export const readMap = (
   const began = performance.now()
   const cpu = process.cpuUsage()
   const bytes = FS.readFileSync(path)
-  const map = Either.getOrThrow(ChunkMap.decode(bytes))
+  const map = Either.getOrThrow(MapFile.decode(bytes))
   hash(bytes)
   const { system, user } = process.cpuUsage(cpu)
   return {

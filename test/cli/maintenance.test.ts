@@ -73,7 +73,7 @@ describe("damage", () => {
   it.effect("of a map blocks purge, which says what to do, and doing it helps", () =>
     Effect.gen(function*() {
       const { machine, older } = yield* twoRevisions
-      setFile(machine.disk, `${REPOSITORY}/${older}`, new TextEncoder().encode("backy-map 3\nsize 1"))
+      setFile(machine.disk, `${REPOSITORY}/${older}`, new TextEncoder().encode("backy-map 4\nsize 1"))
       assert.match(yield* fails(1, machine, "restore", "-r", older, "/restore/a"), /chunk map .* cannot be used/)
       const said = yield* fails(1, machine, "purge")
       assert.match(said, /^backy: nothing was purged, .*; backy forget -r \w{22} gives that revision up$/)

@@ -17,6 +17,7 @@ import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import * as Process from "../../src/platform/Process.ts"
+import * as RevisionFile from "../../src/repository/revisionFile.ts"
 import * as Simulation from "../support/Simulation.ts"
 import { setFile } from "../support/World.ts"
 
@@ -41,7 +42,8 @@ const machine = () => {
   const shells = new Map<string, Controls>()
   const log: Array<string> = []
   let made = 0
-  const write = (path: string, text: string) => setFile(memory.disk, path, new TextEncoder().encode(text))
+  const write = (path: string, content: Uint8Array | string) =>
+    setFile(memory.disk, path, typeof content === "string" ? new TextEncoder().encode(content) : content)
   const exists = (path: string): boolean => {
     try {
       return memory.disk.lstat(path).kind === "file"
@@ -56,13 +58,15 @@ const machine = () => {
       const revision = Revision.make({
         id: Revision.fromRandom(new Uint8Array(16).fill(++made)),
         parent: null,
-        backendType: "chunked-v3",
+        backendType: "chunked-v4",
         timestamp: DateTime.unsafeMake(simulation.now - 5 * MINUTE),
         tags,
         trust: "trusted",
-        stats: { duration: 300 }
+        stats: { duration: 300 },
+        size: 0,
+        mapDigest: "ab".repeat(32)
       })
-      write(`${directory}/${revision.id}.rev`, Revision.encodeYaml(revision))
+      write(`${directory}/${revision.id}.rev`, RevisionFile.encode(revision))
       return {}
     }).pipe(Effect.onInterrupt(() => Effect.sync(() => void log.push("the child was ended"))))
   const program: Process.Program = ([, directory = "", , , command, tags = ""]) =>

@@ -10,10 +10,11 @@ import * as TestClock from "effect/TestClock"
 import { JobHistory, layer as historyLayer } from "../../src/daemon/JobHistory.ts"
 import * as JobState from "../../src/daemon/JobState.ts"
 import * as StatusFile from "../../src/daemon/StatusFile.ts"
-import { encodeYaml, update } from "../../src/domain/Revision.ts"
+import { type Revision, update } from "../../src/domain/Revision.ts"
 import * as Yaml from "../../src/domain/Yaml.ts"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
+import * as RevisionFile from "../../src/repository/revisionFile.ts"
 import { history as histories } from "../support/arbitraries.ts"
 import { status } from "../support/jobStatus.ts"
 import { makeDisk, REPOSITORY, setFile } from "../support/World.ts"
@@ -87,6 +88,14 @@ describe("the status file", () => {
   })
 })
 
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** The file of a revision, completed in so many seconds. */
+const fileOf = (revision: Revision, duration: number): Uint8Array =>
+  RevisionFile.encode(
+    update(revision, { backendType: "chunked-v4", stats: { duration }, size: 0, mapDigest: "ab".repeat(32) })
+  )
+
 describe("a job's history", () => {
   const [, second, third] = FastCheck.sample(histories({ minLength: 3 }), { seed: 5, numRuns: 1 })[0] ?? []
 
@@ -95,20 +104,20 @@ describe("a job's history", () => {
       assert.isDefined(second)
       assert.isDefined(third)
       const { disk } = makeDisk()
-      const write = (file: string, text: string) =>
-        setFile(disk, `${REPOSITORY}/${file}`, new TextEncoder().encode(text))
+      const write = (file: string, content: Uint8Array | string) =>
+        setFile(disk, `${REPOSITORY}/${file}`, typeof content === "string" ? bytesOf(content) : content)
       yield* Effect.gen(function*() {
         const { isSame, read } = yield* JobHistory
         assert.isFalse(yield* isSame(REPOSITORY))
         assert.deepStrictEqual((yield* read(REPOSITORY)).revisions, [])
         assert.isTrue(yield* isSame(REPOSITORY))
-        write(`${second.id}.rev`, encodeYaml(second))
+        write(`${second.id}.rev`, fileOf(second, 6))
         assert.deepStrictEqual((yield* read(REPOSITORY)).revisions.map(({ id }) => id), [second.id])
         write(`${third.id}.rev`, "what is this")
         assert.isFalse(yield* isSame(REPOSITORY))
         const facts = yield* read(REPOSITORY)
         assert.deepStrictEqual([facts.revisions.length, facts.broken, facts.reports], [1, 1, 0])
-        write(`${third.id}.rev`, encodeYaml(update(third, { stats: { duration: 7 } })))
+        write(`${third.id}.rev`, fileOf(third, 7))
         disk.makeDirectory(`${REPOSITORY}/quarantine`, 0o750)
         write("quarantine/x.report", "")
         const more = yield* read(REPOSITORY)
@@ -124,7 +133,7 @@ describe("a job's history", () => {
         const before = yield* read(REPOSITORY)
         const path = `${REPOSITORY}/${third.id}.rev`
         const open = disk.open(path, { access: "write", truncate: true })
-        disk.write(open, new TextEncoder().encode(encodeYaml(update(third, { stats: { duration: 8 } }))), 0)
+        disk.write(open, fileOf(third, 8), 0)
         disk.close(open)
         assert.strictEqual(yield* read(REPOSITORY), before)
         assert.isTrue(yield* isSame(REPOSITORY))

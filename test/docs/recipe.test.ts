@@ -145,6 +145,24 @@ describe.skipIf(isSkipped)(`the recipe of docs/format.md${why}`, () => {
       refused("swapped")
       FS.writeFileSync(path, good)
       assert.strictEqual(restore(id).status, 0)
+      const map = FS.readFileSync(join(repository, id), "utf8")
+      const lines = map.split("\n")
+      const maps = {
+        "a digit is another one": map.replace(name, name.replace(/./, (first) => first === "0" ? "1" : "0")),
+        "a line is missing": lines.toSpliced(4, 1).join("\n"),
+        "a line stands twice": lines.toSpliced(4, 0, lines[4] ?? "").join("\n"),
+        "its digest is missing": `${lines.slice(0, -2).join("\n")}\n`,
+        "it was cut": map.slice(0, 200)
+      }
+      for (const [what, text] of Object.entries(maps)) {
+        FS.chmodSync(join(repository, id), 0o640)
+        FS.writeFileSync(join(repository, id), text)
+        const { status, stderr } = restore(id)
+        assert.strictEqual(status, 1, what)
+        assert.include(stderr, "is damaged", what)
+      }
+      FS.writeFileSync(join(repository, id), map)
+      assert.strictEqual(restore(id).status, 0)
       const { status, stderr } = restore(`${id}.rev`)
       assert.strictEqual(status, 1)
       assert.include(stderr, "is no chunk map")

@@ -17,7 +17,7 @@ describe("ChunkMap", () => {
 
   it.prop("is written line by line as docs say", [chunkMap()], ([map]) => {
     const lines = idsOf(map).map((id) => id ?? "-")
-    assert.strictEqual(text(map), ["backy-map 3", `size ${map.size}`, "chunk-size 512", ...lines, ""].join("\n"))
+    assert.strictEqual(text(map), ["backy-map 4", `size ${map.size}`, "chunk-size 512", ...lines, ""].join("\n"))
   })
 
   it.prop("is read in one way only: what decodes encodes to the same bytes", [
@@ -45,26 +45,26 @@ describe("ChunkMap", () => {
   )
 
   it("holds an empty image in three lines", () => {
-    assert.strictEqual(text(ChunkMap.empty(0)), "backy-map 3\nsize 0\nchunk-size 4194304\n")
-    assert.deepStrictEqual(decodeText("backy-map 3\nsize 0\nchunk-size 4194304\n"), Either.right(ChunkMap.empty(0)))
+    assert.strictEqual(text(ChunkMap.empty(0)), "backy-map 4\nsize 0\nchunk-size 4194304\n")
+    assert.deepStrictEqual(decodeText("backy-map 4\nsize 0\nchunk-size 4194304\n"), Either.right(ChunkMap.empty(0)))
   })
 
   const id = "ab".repeat(32)
-  const header = "backy-map 3\nsize 600\nchunk-size 512\n"
+  const header = "backy-map 4\nsize 600\nchunk-size 512\n"
   const mistakes: ReadonlyArray<readonly [what: string, source: string, line: number, reason: RegExp]> = [
-    ["an empty file", "", 1, /backy-map 3/],
-    ["another version", "backy-map 4\nsize 0\nchunk-size 512\n", 1, /backy-map 3/],
-    ["the ancestor's JSON", "{\"mapping\": {}, \"size\": 0}", 1, /backy-map 3/],
-    ["carriage returns", "backy-map 3\r\nsize 0\r\nchunk-size 512\r\n", 1, /backy-map 3/],
-    ["a size with a sign", "backy-map 3\nsize +1\nchunk-size 512\n-\n", 2, /size/],
-    ["a size with leading zeros", "backy-map 3\nsize 01\nchunk-size 512\n-\n", 2, /size/],
-    ["a negative size", "backy-map 3\nsize -1\nchunk-size 512\n", 2, /size/],
-    ["a size of 2^53", "backy-map 3\nsize 9007199254740992\nchunk-size 512\n", 2, /2\^53/],
-    ["a fractional size", "backy-map 3\nsize 1.5\nchunk-size 512\n-\n", 2, /size/],
-    ["a chunk size of zero", "backy-map 3\nsize 1\nchunk-size 0\n-\n", 3, /multiple of 512/],
-    ["a chunk size between sectors", "backy-map 3\nsize 1\nchunk-size 1000\n-\n", 3, /multiple of 512/],
-    ["a chunk size that fits no memory", "backy-map 3\nsize 1\nchunk-size 1073741824\n-\n", 3, /up to 67108864/],
-    ["a claim of 2^44 chunks", "backy-map 3\nsize 9007199254740991\nchunk-size 512\n-\n", 5, /the file ends before/],
+    ["an empty file", "", 1, /backy-map 4/],
+    ["another version", "backy-map 9\nsize 0\nchunk-size 512\n", 1, /backy-map 4/],
+    ["the ancestor's JSON", "{\"mapping\": {}, \"size\": 0}", 1, /backy-map 4/],
+    ["carriage returns", "backy-map 4\r\nsize 0\r\nchunk-size 512\r\n", 1, /backy-map 4/],
+    ["a size with a sign", "backy-map 4\nsize +1\nchunk-size 512\n-\n", 2, /size/],
+    ["a size with leading zeros", "backy-map 4\nsize 01\nchunk-size 512\n-\n", 2, /size/],
+    ["a negative size", "backy-map 4\nsize -1\nchunk-size 512\n", 2, /size/],
+    ["a size of 2^53", "backy-map 4\nsize 9007199254740992\nchunk-size 512\n", 2, /2\^53/],
+    ["a fractional size", "backy-map 4\nsize 1.5\nchunk-size 512\n-\n", 2, /size/],
+    ["a chunk size of zero", "backy-map 4\nsize 1\nchunk-size 0\n-\n", 3, /multiple of 512/],
+    ["a chunk size between sectors", "backy-map 4\nsize 1\nchunk-size 1000\n-\n", 3, /multiple of 512/],
+    ["a chunk size that fits no memory", "backy-map 4\nsize 1\nchunk-size 1073741824\n-\n", 3, /up to 67108864/],
+    ["a claim of 2^44 chunks", "backy-map 4\nsize 9007199254740991\nchunk-size 512\n-\n", 5, /the file ends before/],
     ["a missing line", `${header}${id}\n`, 5, /the file ends|2 chunks/],
     ["a line too many", `${header}-\n-\n-\n`, 6, /more behind the 2 chunks/],
     ["garbage behind the end", `${header}-\n${id}\nx`, 6, /more behind/],

@@ -109,7 +109,7 @@ describe("Retention", () => {
   ], ([situation, flaw, seed]) => {
     const bad = make({
       id: fromRandom(seed),
-      backendType: "chunked-v3",
+      backendType: "chunked-v4",
       timestamp: flaw === "future" ? DateTime.add(now, { days: 400 }) : now,
       parent: null,
       tags: ["hourly", "daily", "weekly", "monthly"],
@@ -139,7 +139,7 @@ describe("Retention", () => {
   const days = (count: number, tags: ReadonlyArray<string> = ["daily"]) =>
     make({
       id: fromRandom(new Uint8Array(16).fill(count)),
-      backendType: "chunked-v3",
+      backendType: "chunked-v4",
       timestamp: DateTime.subtract(now, { days: count }),
       parent: null,
       tags,

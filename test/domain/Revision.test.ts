@@ -80,7 +80,7 @@ describe("Revision", () => {
   })
 
   it("keeps keys, figures and instants that it does not know", () => {
-    const text = `${minimal.replace("T", " ")}backend_type: chunked-v3
+    const text = `${minimal.replace("T", " ")}backend_type: chunked-v4
 parent: ''
 tags: []
 trust: trusted
@@ -135,7 +135,11 @@ stats:
     ["a date that is none", minimal.replace("08-01", "02-30"), /timestamp: expected an instant/],
     ["an hour that is none", minimal.replace("T20", "T24"), /timestamp: expected an instant/],
     ["an instant as a number", minimal.replace(/2015.*/, "1396269933.7"), /timestamp: expected an instant/],
-    ["an unknown kind", `${minimal}backend_type: tape\n`, /backend_type: expected chunked-v3, chunked or cowfile/],
+    [
+      "an unknown kind",
+      `${minimal}backend_type: tape\n`,
+      /backend_type: expected chunked-v4, cowfile-v4, chunked or cowfile/
+    ],
     ["an unknown trust", `${minimal}trust: maybe\n`, /trust: expected trusted, distrusted or verified/],
     ["a negative size", `${minimal}size: -1\n`, /size: /],
     ["a duration that is no number", `${minimal}stats: {duration: .nan}\n`, /stats.duration: /],

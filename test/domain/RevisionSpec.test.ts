@@ -140,7 +140,7 @@ describe("a history of one week in Berlin", () => {
   const at = (timestamp: string, tags: ReadonlyArray<string>, seed: number) =>
     make({
       id: fromRandom(new Uint8Array(16).fill(seed)),
-      backendType: "chunked-v3",
+      backendType: "chunked-v4",
       timestamp: DateTime.unsafeMake(timestamp),
       parent: null,
       tags,

@@ -85,7 +85,7 @@ const ordinary = revision({ tag: FastCheck.constantFrom("daily", "manual:before-
 
 const damaged = damagedLines(revision().map(Revision.encodeYaml), oddLine, 3)
 
-const usual = `backend_type: chunked-v3
+const usual = `backend_type: chunked-v4
 map_digest: 176ccef07bac1d6d6363b3f7aad947f253961ff68645bb79c0dc9c7f67c64ef8
 parent: ''
 size: 42949672960
@@ -125,7 +125,7 @@ describe("plainRevision", () => {
       usual.split("\n").filter((line) =>
         !/^(map_|size|verifi|  (compared|cursor|fully|kind|of|rotation|bytes_stored|chunks))/.test(line)
       ).join("\n")
-    }`.replace("chunked-v3", "cowfile").replace("''", "KDYVkEfuhFx5cpRJDZbZGm").replace("verified", "distrusted")
+    }`.replace("chunked-v4", "cowfile").replace("''", "KDYVkEfuhFx5cpRJDZbZGm").replace("verified", "distrusted")
     const begun = usual.replace(/stats:\n(  .*\n)*/, "stats: {}\n").replace(/tags:\n.*\n.*\n/, "tags: []\n")
     // quoted when it might be a number
     const quoted = usual.replace(/(map_digest|uuid): (\w*)/g, "$1: '$2'")
@@ -143,7 +143,7 @@ describe("plainRevision", () => {
         `${usual}uuid: XGv2QZiJivUMW7XxFdDr7o\n`,
         usual.replace("trust: verified", "distrust:\n  reason: manual"),
         usual.replace("- daily", "- true"),
-        usual.replace("chunked-v3", "chunked-v9"),
+        usual.replace("chunked-v4", "chunked-v9"),
         usual.replace(/uuid.*\n/, ""),
         usual.replace(": 95.4", ": '95.4'"),
         usual.replaceAll("\n", "\r\n")

@@ -785,7 +785,7 @@ const checks = [
   {
     name: "a chunk file of any size is read",
     file: "src/store/chunkFile.ts",
-    from: "if (size > maxFrameLength(length)) {",
+    from: "if (size > maxFileLength(length)) {",
     to: "if (size > 2 ** 40) {",
     tests: [of("store/Blocks"), of("end-to-end/bombs")],
     built: true
@@ -828,22 +828,22 @@ const checks = [
   {
     name: "the digest of a map is not checked",
     file: "src/repository/Image.ts",
-    from: "revision.mapDigest !== digestOf(bytes)",
+    from: "revision.mapDigest !== MapFile.digestOf(bytes)",
     to: "bytes.length === 0",
     tests: [of("repository/Repository"), of("operation")]
   },
   {
     name: "the size of a map is not compared with the revision's",
     file: "src/repository/Image.ts",
-    from: "revision.size !== undefined && revision.size !== map.size",
-    to: "revision.size !== undefined && map.size < 0",
+    from: "revision.size === undefined || revision.size !== map.size",
+    to: "revision.size === undefined || map.size < 0",
     tests: [of("repository/Repository")]
   },
   {
     name: "metadata of one revision is believed under the name of another",
     file: "src/repository/Repository.ts",
-    from: "decoded.right.id === name.slice(0, -SUFFIX.length)",
-    to: "decoded.right.id !== \"\"",
+    from: "if (revision.id !== id) return",
+    to: "if (revision.id.length === 0) return",
     tests: [of("repository/Repository")]
   },
   {
@@ -933,8 +933,8 @@ const checks = [
   {
     name: "a distrusted image is a base",
     file: "src/operation/cowImage.ts",
-    from: "if (!revision.isTrusted || revision.backendType",
-    to: "if (revision.backendType",
+    from: "if (!revision.isTrusted || !revision.isImage) continue",
+    to: "if (!revision.isImage) continue",
     tests: [of("operation/cowfile")]
   },
   {
@@ -1003,16 +1003,16 @@ const checks = [
   },
   {
     name: "purge goes on although a map is missing",
-    file: "src/operation/purge.ts",
+    file: "src/operation/neededChunks.ts",
     from: "if (!maps.has(revision.id)) {",
     to: "if (maps.has(\"\" as RevisionId)) {",
     tests: [of("operation/purge", "blocked")]
   },
   {
     name: "purge goes on although a map cannot be read",
-    file: "src/operation/purge.ts",
+    file: "src/operation/neededChunks.ts",
     from: "    const named = yield* Effect.mapError(\n      repository.references(id, known.get(id)),",
-    to: "    const named = yield* Effect.mapError(\n      Effect.orElseSucceed(repository.references(id, known.get(id)), () => []),",
+    to: "    const named = yield* Effect.mapError(\n      Effect.orElseSucceed(repository.references(id, known.get(id)), () => ({ ids: [], legacy: [] })),",
     tests: [of("operation/purge", "blocked")]
   },
   {
@@ -1157,22 +1157,22 @@ const checks = [
   },
   {
     name: "purge takes a revision that cannot be read for none",
-    file: "src/operation/purge.ts",
+    file: "src/operation/neededChunks.ts",
     from: "if (!names.has(`${id}.rev`)) {",
     to: "if (!known.has(id)) {",
     tests: [of("operation/purge")]
   },
   {
     name: "purge believes a map that was changed",
-    file: "src/repository/Image.ts",
-    from: "if (revision?.backendType === \"chunked-v3\" && revision.isComplete) {",
-    to: "if (revision?.backendType === \"chunked-v3\" && !revision.isComplete) {",
+    file: "src/repository/references.ts",
+    from: "if (revision?.backendType === \"chunked-v4\" && revision.isComplete) {",
+    to: "if (revision?.backendType === \"chunked-v4\" && !revision.isComplete) {",
     tests: [of("operation/purge"), of("repository/Repository")]
   },
   {
     name: "purge forgets the chunks of backy 2.5",
     file: "src/operation/purge.ts",
-    from: "legacy.filter(({ name }) => !references.has(StoredId.ofLegacyName(name), 0))",
+    from: "legacy.filter(({ name }) => withLegacy && !references.has(StoredId.ofLegacyName(name), 0))",
     to: "legacy.filter(({ name }) => name !== \"\")",
     tests: [of("operation/legacy"), of("operation/purge")]
   },

@@ -4,7 +4,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import { Revision } from "../../src/domain/Revision.ts"
 import { backup as backupOperation } from "../../src/operation/backup.ts"
 import { listReports } from "../../src/operation/reports.ts"
 import { Repository } from "../../src/repository/Repository.ts"
@@ -29,7 +28,7 @@ describe("backup", () => {
         assert.deepStrictEqual([revision.trust, revision.isComplete], ["trusted", true])
         assert.deepStrictEqual(revision.tags, ["daily", "weekly"])
         assert.strictEqual(revision.size, image.length)
-        assert.strictEqual(revision.backendType, "chunked-v3")
+        assert.strictEqual(revision.backendType, "chunked-v4")
         assert.deepStrictEqual(revision.verification, { kind: "full", compared: image.length, of: image.length })
         assert.strictEqual(report.chunks.written, 3)
         assert.strictEqual(report.chunks.found, 1)
@@ -430,7 +429,7 @@ describe("a backup after an interrupted one", () => {
       Effect.gen(function*() {
         const { revision } = yield* backupOf(scene, blocks(1))
         const repository = yield* Repository
-        yield* repository.publish(Revision.make({ ...revision, stats: {} }))
+        yield* repository.publish(Scenario.begun(revision))
         const next = yield* backupOf(scene, blocks(2))
         assert.deepStrictEqual(Scenario.published(scene), [next.revision.id, `${next.revision.id}.rev`])
         assert.isTrue(scene.log.some((line) => line.includes(`removed revision ${revision.id}`)))

@@ -82,7 +82,7 @@ for (const [title, reflink] of [["sharing blocks", Reflink.layerDisk], ["with fu
         yield* upgrade({ dryRun: false, force: false, backend: "chunked", wait })
         yield* check
         const { revisions } = yield* status({ revisions: undefined })
-        assert.isTrue(revisions.every(({ backendType, trust }) => backendType === "chunked-v3" && trust === "verified"))
+        assert.isTrue(revisions.every(({ backendType, trust }) => backendType === "chunked-v4" && trust === "verified"))
         assert.deepStrictEqual(disk.list(REPOSITORY).filter((name) => name.endsWith(".map")), [])
       }).pipe(provide(disk))
     })

@@ -3,11 +3,11 @@ import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/TestClock"
-import * as Revision from "../../src/domain/Revision.ts"
 import { distrust as distrustOperation } from "../../src/operation/distrust.ts"
 import { expire as expireOperation } from "../../src/operation/expire.ts"
 import { forget as forgetOperation } from "../../src/operation/forget.ts"
 import { tags as tagsOperation } from "../../src/operation/tags.ts"
+import * as DigestLine from "../../src/platform/digestLine.ts"
 import { Repository } from "../../src/repository/Repository.ts"
 import { REPOSITORY, restored, schedule } from "../support/World.ts"
 import * as Scenario from "./scenario.ts"
@@ -56,11 +56,37 @@ describe("forget", () => {
       Effect.gen(function*() {
         const [first, second, third] = yield* three(scene)
         Scenario.tamper(scene, `${REPOSITORY}/${second}.rev`, () => new TextEncoder().encode("uuid: 1\n"))
-        yield* forget("first(all)")
-        assert.include(Scenario.published(scene), `${second}.rev`)
-        assert.notInclude(Scenario.published(scene), `${first}.rev`)
+        // whoever counts could mean another one
+        for (const spec of ["first", "1", "first(all)", "not(latest)", "latest..", "daily"]) {
+          const error = yield* Scenario.failureOf(forget(spec))
+          assert.strictEqual(error._tag, "SpecFailed", spec)
+          assert.include(error.message, `${second}.rev is not readable`, spec)
+        }
+        assert.strictEqual(Scenario.published(scene).length, 6)
         yield* forget(second ?? "")
+        assert.isTrue(scene.log.some((line) => line.includes(`revision ${second} is given up`)))
+        yield* forget(`${first}`)
         assert.deepStrictEqual(Scenario.published(scene), [`${third}`, `${third}.rev`])
+      })
+    ))
+
+  it.effect("gives up what cannot be read only by force where no trusted revision would remain", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const [first, second, third] = yield* three(scene)
+        for (const id of [first, second, third]) {
+          Scenario.tamper(scene, `${REPOSITORY}/${id}.rev`, Scenario.flipBit)
+        }
+        const before = Scenario.filesBelow(scene)
+        const error = yield* Scenario.failureOf(forget(first ?? ""))
+        assert.strictEqual(error._tag, "NoTrustedLeft")
+        assert.include(error.message, first ?? "")
+        assert.deepStrictEqual(Scenario.filesBelow(scene), before)
+        yield* forget(first ?? "", true)
+        assert.deepStrictEqual(
+          Scenario.published(scene),
+          [`${second}`, `${second}.rev`, `${third}`, `${third}.rev`].sort()
+        )
       })
     ))
 
@@ -69,7 +95,7 @@ describe("forget", () => {
       Effect.gen(function*() {
         const [, , third] = yield* three(scene)
         const revision = yield* Scenario.revisionOf(third ?? "")
-        yield* (yield* Repository).publish(Revision.update(revision, { stats: {} }))
+        yield* (yield* Repository).publish(Scenario.begun(revision))
         yield* forget(third ?? "")
         assert.strictEqual(Scenario.published(scene).length, 4)
       })
@@ -185,7 +211,10 @@ describe("tags", () => {
         Scenario.tamper(
           scene,
           path,
-          (bytes) => Scenario.join(bytes, new TextEncoder().encode("future_key: {a: [1]}\n"))
+          (bytes) => {
+            const text = new TextDecoder().decode(bytes).replace(/^# digest .*\n/m, "future_key: {a: [1]}\n")
+            return DigestLine.seal("# digest ", new TextEncoder().encode(text))
+          }
         )
         yield* tags("add", ["weekly"])
         const text = new TextDecoder().decode(scene.memory.bytesAt(path))

@@ -200,7 +200,7 @@ describe("repositories of backy 2.5.3", () => {
         setFile(disk, IMAGE, content)
         const { base, revision } = yield* backup()
         wanted[revision.id] = { sha256: Fixture.sha256(content), size: content.length }
-        assert.strictEqual(revision.backendType, "chunked-v3")
+        assert.strictEqual(revision.backendType, "chunked-v4")
         assert.strictEqual(base === undefined, change === 0)
         yield* purge({ dryRun: false, wait })
         assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))

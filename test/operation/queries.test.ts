@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Config from "../../src/config/Config.ts"
-import * as Revision from "../../src/domain/Revision.ts"
 import { diff } from "../../src/operation/diff.ts"
 import { find } from "../../src/operation/find.ts"
 import { init } from "../../src/operation/init.ts"
@@ -22,7 +21,7 @@ describe("status", () => {
         const third = yield* backupOf(scene, blocks(3))
         Scenario.tamper(scene, `${REPOSITORY}/${second.revision.id}.rev`, Scenario.flipBit)
         Scenario.tamper(scene, `${REPOSITORY}/${second.revision.id}.rev`, (bytes) => bytes.slice(0, 40))
-        yield* (yield* Repository).publish(Revision.update(third.revision, { stats: {} }))
+        yield* (yield* Repository).publish(Scenario.begun(third.revision))
         const report = yield* status({ revisions: undefined })
         assert.deepStrictEqual(report.revisions.map(({ id }) => id), [first.revision.id, third.revision.id])
         assert.deepStrictEqual(report.broken.map(({ path }) => path), [`${REPOSITORY}/${second.revision.id}.rev`])

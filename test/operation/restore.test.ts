@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
-import * as Revision from "../../src/domain/Revision.ts"
 import { Output, OutputClosed } from "../../src/operation/Output.ts"
 import * as OutputPort from "../../src/operation/Output.ts"
 import { restore as restoreOperation } from "../../src/operation/restore.ts"
@@ -229,7 +228,7 @@ describe("restore refuses, before it writes a byte,", () => {
           (yield* Scenario.failureOf(restoreTo(TARGET, { revision: "trust:verified" })))._tag,
           "NotOneRevision"
         )
-        yield* (yield* Repository).publish(Revision.update(revision, { stats: {} }))
+        yield* (yield* Repository).publish(Scenario.begun(revision))
         assert.strictEqual(
           (yield* Scenario.failureOf(restoreTo(TARGET, { revision: revision.id })))._tag,
           "RevisionIncomplete"

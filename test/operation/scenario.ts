@@ -6,7 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as Random from "effect/Random"
 import * as TestClock from "effect/TestClock"
-import type { DistrustReason } from "../../src/domain/Revision.ts"
+import * as Revision from "../../src/domain/Revision.ts"
 import * as Trust from "../../src/domain/Trust.ts"
 import * as Devices from "../../src/platform/Devices.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
@@ -162,8 +162,18 @@ export const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effec
 
 export const zero = Duration.zero
 
+/** A revision as it is before its backup has come to an end. */
+export const begun = (revision: Revision.Revision): Revision.Revision =>
+  Revision.update(revision, {
+    stats: {},
+    size: undefined,
+    mapDigest: undefined,
+    verification: undefined,
+    accepted: undefined
+  })
+
 /** Distrusts a revision as an operation of another kind would. */
-export const distrustAs = (id: string, reason: DistrustReason) =>
+export const distrustAs = (id: string, reason: Revision.DistrustReason) =>
   Effect.gen(function*() {
     const repository = yield* Repository
     const at = yield* DateTime.now

@@ -61,7 +61,7 @@ describe("upgrade", () => {
       const after = yield* status({ revisions: undefined })
       assert.deepStrictEqual(plain(after), before)
       assert.isTrue(
-        after.revisions.every(({ backendType, mapDigest }) => backendType === "chunked-v3" && mapDigest !== undefined)
+        after.revisions.every(({ backendType, mapDigest }) => backendType === "chunked-v4" && mapDigest !== undefined)
       )
       assert.deepStrictEqual(remains(disk), [])
       assert.deepStrictEqual(yield* Fixture.restoreAll(wanted), Fixture.allWell(wanted))
@@ -159,7 +159,7 @@ describe("upgrade", () => {
         /^could not upgrade 1 revision: QwA2a9XWGvjB3h5AQdR4WW \(.+\)$/
       )
       const { revisions } = yield* status({ revisions: undefined })
-      assert.deepStrictEqual(revisions.map(({ backendType }) => backendType), ["chunked-v3", "chunked-v3"])
+      assert.deepStrictEqual(revisions.map(({ backendType }) => backendType), ["chunked-v4", "chunked-v4"])
     }).pipe(Effect.provide(layerOn(memory.disk)))
   })
 

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Revision from "../../src/domain/Revision.ts"
 import { listReports } from "../../src/operation/reports.ts"
 import { verify as verifyOperation } from "../../src/operation/verify.ts"
 import { Repository } from "../../src/repository/Repository.ts"
@@ -344,7 +343,7 @@ describe("verify and read errors", () => {
         const [complete] = (yield* Scenario.history).complete
         assert.isDefined(complete)
         const { publish } = yield* Repository
-        yield* publish(Revision.update(complete!, { stats: {} }))
+        yield* publish(Scenario.begun(complete!))
         assert.strictEqual((yield* Scenario.failureOf(verify(complete!.id)))._tag, "RevisionIncomplete")
       })
     ))

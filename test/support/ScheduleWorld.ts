@@ -87,7 +87,7 @@ const hash = (name: string): Uint8Array => {
 
 const toKnown = (revision: Revision.Revision): JobHistory.Known => ({
   id: revision.id,
-  isLegacy: revision.backendType !== "chunked-v3",
+  isLegacy: revision.backendType !== "chunked-v4",
   timestamp: revision.timestamp,
   tags: revision.tags,
   isComplete: revision.isComplete,
@@ -140,7 +140,7 @@ export const make = (options: { readonly seed: number; readonly lookEvery: Durat
     const bytes = Uint8Array.from({ length: 16 }, () => Math.floor(next() * 256))
     return Revision.make({
       id: Revision.fromRandom(bytes),
-      backendType: "chunked-v3",
+      backendType: "chunked-v4",
       timestamp: DateTime.unsafeMake(at),
       parent: null,
       tags,

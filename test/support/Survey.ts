@@ -69,8 +69,25 @@ const remembered = <A>(make: (bytes: Uint8Array) => A): (bytes: Uint8Array) => A
   }
 }
 
-const decodeRevision = remembered((bytes) => Revision.decodeYaml(new TextDecoder().decode(bytes)))
-const decodeMap = remembered((bytes) => ({ digest: Hash.toHex(hash(bytes)), map: ChunkMap.decode(bytes) }))
+/** What precedes the digest at a file's end, where that is right; `undefined` where there is none, or a wrong one. */
+const bodyOf = (bytes: Uint8Array, word: string): Uint8Array | undefined => {
+  const body = bytes.subarray(0, Math.max(0, bytes.length - word.length - 65))
+  const last = new TextDecoder().decode(bytes.subarray(body.length))
+  return last === `${word}${Hash.toHex(hash(body))}\n` ? body : undefined
+}
+
+/** Only what backy 2.5 wrote may lack its digest. */
+const decodeRevision = remembered((bytes) => {
+  const body = bodyOf(bytes, "# digest ")
+  const decoded = Revision.decodeYaml(new TextDecoder().decode(body ?? bytes))
+  return body === undefined && Either.isRight(decoded) && !decoded.right.isLegacy
+    ? Either.left(new Revision.RevisionInvalid({ reason: "no digest" }))
+    : decoded
+})
+const decodeMap = remembered((bytes) => ({
+  digest: Hash.toHex(hash(bytes)),
+  map: ChunkMap.decode(bodyOf(bytes, "digest ") ?? bytes.subarray(0, 1))
+}))
 
 /** The content of a chunk file with the name that it deserves, if it is one. */
 const decodeChunk = remembered((bytes): { readonly content: Uint8Array; readonly name: string } | undefined => {
@@ -171,8 +188,8 @@ export const take = (memory: Readable, directory = REPOSITORY): Survey => {
   }
 
   const contentOfRevision = (revision: Revision.Revision): Content => {
-    const { backendType, id, mapDigest } = revision
-    if (backendType === "chunked-v3") {
+    const { backendType, id } = revision
+    if (backendType === "chunked-v4") {
       const map = mapOf(revision, `${id}.map`, id)
       return map === undefined ? NOTHING : contentOf(map)
     }
@@ -182,7 +199,7 @@ export const take = (memory: Readable, directory = REPOSITORY): Survey => {
       const map = LegacyMap.decode(main)
       return Either.isLeft(map) ? NOTHING : legacyOf(map.right)
     }
-    if (mapDigest === undefined) return imageOf(main, undefined)
+    if (backendType === "cowfile") return imageOf(main, undefined)
     const map = mapOf(revision, `${id}.map`)
     return map === undefined ? NOTHING : imageOf(main, map)
   }
@@ -204,7 +221,7 @@ export const take = (memory: Readable, directory = REPOSITORY): Survey => {
     const [, id = "", part] = /^([^.]+)(\.map|\.old)?$/.exec(name) ?? []
     if (!Revision.isRevisionId(id)) return false
     return !here.includes(`${id}.rev`) ||
-      (part !== undefined && complete.get(id)?.revision.backendType === "chunked-v3")
+      (part !== undefined && complete.get(id)?.revision.backendType === "chunked-v4")
   }
   return {
     complete,

@@ -122,7 +122,7 @@ const isoInstant = instant().map(DateTime.formatIso)
 export const revision = (options: RevisionOptions = {}): FastCheck.Arbitrary<Revision> =>
   FastCheck.record({
     id: revisionId,
-    backendType: FastCheck.constantFrom<Array<BackendType>>("chunked-v3", "chunked-v3", "chunked", "cowfile"),
+    backendType: FastCheck.constantFrom<Array<BackendType>>("chunked-v4", "cowfile-v4", "chunked", "cowfile"),
     timestamp: options.timestamp ?? instant(),
     microseconds: optional(FastCheck.integer({ min: 1, max: 999 })),
     parent: FastCheck.option(revisionId),

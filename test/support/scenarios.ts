@@ -32,7 +32,7 @@ export const wait = Duration.zero
 
 /** Operations with the options that the scenarios use. */
 export const backup = backupOperation({ tags: ["daily"], schedule, force: false, wait })
-const cow = backupOperation({ tags: ["daily"], schedule, force: false, backend: "cowfile", wait })
+export const cow = backupOperation({ tags: ["daily"], schedule, force: false, backend: "cowfile", wait })
 const upgradeAll = upgrade({ dryRun: false, force: false, backend: "chunked", wait })
 export const purge = purgeOperation({ dryRun: false, wait })
 export const verifyAll = verify({ revisions: "all", wait })
@@ -184,7 +184,7 @@ const madeRevision = (disk: MemoryDisk, image: Uint8Array, before: Survey.Survey
 /** Images of complete revisions can no longer be written to. */
 const sealed = (disk: MemoryDisk): ReadonlyArray<string> =>
   Array.from(Survey.take(disk).complete.values()).flatMap(({ revision: { backendType, id } }) =>
-    backendType === "cowfile" && disk.disk.lstat(`${REPOSITORY}/${id}`).mode !== 0o440
+    backendType.startsWith("cowfile") && disk.disk.lstat(`${REPOSITORY}/${id}`).mode !== 0o440
       ? [`image ${id} could be written to`]
       : []
   )
@@ -195,7 +195,7 @@ const upgraded = (disk: MemoryDisk): ReadonlyArray<string> => {
   return [
     ...orphans.map((name) => `${name} is left`),
     ...Array.from(complete.values()).flatMap(({ revision: { backendType, id } }) =>
-      backendType === "chunked-v3" ? [] : [`${id} is not upgraded`]
+      backendType === "chunked-v4" ? [] : [`${id} is not upgraded`]
     )
   ]
 }

@@ -18,13 +18,14 @@ export interface Place {
 export const revision = (n: number, fields: { readonly complete?: boolean; readonly mapDigest?: string } = {}) =>
   Revision.make({
     id: Revision.fromRandom(new Uint8Array(16).fill(n)),
-    backendType: "chunked-v3",
+    backendType: "chunked-v4",
     timestamp: DateTime.unsafeMake(Date.UTC(2026, 0, n)),
     parent: null,
     tags: ["daily"],
     trust: "trusted",
-    stats: fields.complete === false ? {} : { duration: 1.5 },
-    mapDigest: fields.mapDigest
+    ...fields.complete === false
+      ? { stats: {} }
+      : { stats: { duration: 1.5 }, size: 3 * 4096 - 1, mapDigest: fields.mapDigest ?? "ab".repeat(32) }
   })
 
 const map = (): ChunkMap.ChunkMap => {
