@@ -33,6 +33,8 @@ export interface Situation {
   readonly now: DateTime.Utc
   /** What becomes of tags that the schedule does not know and that are not `manual:`. */
   readonly unknownTags: "keep" | "remove"
+  /** What stays as it is for another reason than the history tells, and why. */
+  readonly kept?: ReadonlyMap<Revision, string>
 }
 
 /** What becomes of one tag of one revision. */
@@ -60,7 +62,7 @@ export const decide = (situation: Situation): ReadonlyArray<Decision> => {
     if (counts(revision, situation.now)) {
       for (const tag of revision.tags) newer.set(tag, (newer.get(tag) ?? 0) + 1)
     }
-    const marked = atLoss.get(revision)
+    const marked = atLoss.get(revision) ?? situation.kept?.get(revision)
     return marked === undefined ? conclude(revision, verdicts, last.includes(revision)) : keep(revision, marked)
   })
   return decisions.toReversed()

@@ -6,6 +6,7 @@ import * as Retention from "../domain/Retention.ts"
 import * as Revision from "../domain/Revision.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
+import { keptForUnreadable } from "./unreadableLoss.ts"
 
 /** What retention decides about each revision, oldest first, with the reason. */
 export interface ExpireReport {
@@ -31,6 +32,7 @@ export const expire = Effect.fn("expire")(function*(options: {
     schedule: options.schedule,
     revisions: history.complete,
     now: yield* DateTime.now,
+    kept: yield* keptForUnreadable(history),
     unknownTags: options.unknownTags ? "remove" : "keep"
   })
   if (!options.dryRun) {

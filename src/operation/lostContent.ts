@@ -68,13 +68,14 @@ export const judge = Effect.fnUntraced(function*(complete: ReadonlyArray<Revisio
 const read = (revision: Revision): Effect.Effect<Option.Option<Image>, never, Repository> =>
   Effect.flatMap(Repository, ({ readMap }) => Effect.option(readMap(revision)))
 
-/** The ancestor wrote no size into its revisions. */
-const sizeOf = (revision: Revision) =>
+/** Bytes of a revision's image, if that is known: the ancestor wrote no size into its revisions. */
+export const sizeOf = (revision: Revision) =>
   revision.size === undefined
     ? Effect.map(read(revision), Option.map(({ size }) => size))
     : Effect.succeedSome(revision.size)
 
-const hasData = (map: ChunkMap.ChunkMap): boolean => {
+/** Whether anything but zeros is in an image. */
+export const hasData = (map: ChunkMap.ChunkMap): boolean => {
   for (let index = 0; index < ChunkMap.count(map); index++) if (!ChunkMap.isHole(map, index)) return true
   return false
 }

@@ -24,6 +24,7 @@ import * as MapFile from "./mapFile.ts"
 import * as References from "./references.ts"
 import { MapUnusable, RepositoryMissing } from "./RepositoryError.ts"
 import * as RevisionFile from "./revisionFile.ts"
+import * as UnclaimedMap from "./unclaimedMap.ts"
 
 /** Mode of published revisions and maps: nobody writes to them again. */
 const PUBLISHED = 0o440
@@ -51,6 +52,8 @@ export class Repository extends Context.Tag("backy/repository/Repository")<Repos
     id: RevisionId,
     revision: Revision.Revision | undefined
   ) => Effect.Effect<References.References, MapUnusable | IoError>
+  /** The whole map that lies there for a revision whose metadata cannot be read, if one does. */
+  readonly unclaimedMap: (id: RevisionId) => Effect.Effect<Option.Option<ChunkMap.ChunkMap>, MapUnusable | IoError>
   /** The map of a revision that an alpha of 3.0 made, for `upgrade` alone. */
   readonly readAlphaMap: (revision: Revision.Revision) => Effect.Effect<ChunkMap.ChunkMap, MapUnusable | IoError>
   /** Publishes or replaces a revision's metadata durably. With `stats.duration` in it, this is the commit. */
@@ -155,6 +158,7 @@ const make = (directory: string, chunkSize: number) =>
       mapIds: provided(Effect.map(names, (all) => [...new Set(all.map(Image.idText))].filter(isRevisionId).sort())),
       references: (id, revision) =>
         provided(Effect.zipRight(plain(id), References.references(directory, chunkSize, id, revision))),
+      unclaimedMap: (id) => provided(Effect.zipRight(plain(id), UnclaimedMap.read(directory, id))),
       readAlphaMap: (revision) => provided(Effect.zipRight(plain(revision.id), Alpha.readMap(directory, revision))),
       publish: (revision) =>
         provided(Durable.replace(

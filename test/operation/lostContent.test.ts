@@ -120,6 +120,49 @@ describe("a source that lost its content", () => {
       })
     ))
 
+  it.effect("keeps what came before it although the metadata that say so cannot be read any more", () =>
+    Effect.forEach([blocks(7), zeros(4 * CHUNK)], (lost) =>
+      inScene((scene) =>
+        Effect.gen(function*() {
+          yield* attempt(scene, blocks(5, 6, 7, 8))
+          const { revision: before } = yield* attempt(scene, full)
+          const { revision } = yield* attempt(scene, lost, true)
+          for (let day = 0; day < 9; day++) yield* attempt(scene, zeros(lost.length).fill(day + 9))
+          const path = `${World.REPOSITORY}/${revision.id}.rev`
+          const whole = scene.memory.bytesAt(path)
+          Scenario.tamper(scene, path, (bytes) => {
+            const text = new TextDecoder().decode(bytes)
+            return new TextEncoder().encode(text.replace("accepted: shrink", "accepted: shrinj"))
+          })
+          yield* expire({ schedule, dryRun: false, unknownTags: true, wait })
+          yield* purge({ dryRun: false, wait })
+          assert.include(scene.log.join("\n"), `backy forget -r ${revision.id} gives that revision up`)
+          assert.deepStrictEqual((yield* Scenario.revisionOf(before.id)).tags, ["daily"])
+          assert.deepStrictEqual(yield* restored(before.id), full)
+          // with the file back the rest goes, and the one before the loss stays
+          Scenario.tamper(scene, path, () => whole)
+          yield* expire({ schedule, dryRun: false, unknownTags: true, wait })
+          assert.deepStrictEqual((yield* Scenario.history).complete.map(({ id }) => id).slice(0, 2), [
+            before.id,
+            revision.id
+          ])
+        })
+      ), { discard: true }))
+
+  it.effect("was lost by no revision that cannot be read and is as large as all others", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const { revision: old } = yield* attempt(scene, full)
+        const { revision } = yield* attempt(scene, blocks(1, 2, 3, 5))
+        for (let day = 0; day < 9; day++) yield* attempt(scene, blocks(1, 2, 3, day + 9))
+        Scenario.tamper(scene, `${World.REPOSITORY}/${revision.id}.rev`, Scenario.flipBit)
+        yield* expire({ schedule, dryRun: false, unknownTags: true, wait })
+        const { broken, complete } = yield* Scenario.history
+        assert.deepStrictEqual(broken.map(({ id }) => id), [revision.id])
+        assert.notInclude(complete.map(({ id }) => id), old.id)
+      })
+    ))
+
   it.effect("may stay empty once that was accepted", () =>
     inScene((scene) =>
       Effect.gen(function*() {
