@@ -261,14 +261,27 @@ export const publish = (tools: Tools, repository: string, pending: ReadonlyArray
   }
 }
 
-/** Renames a chunk to its name. A directory there is none of ours and is set aside: it would be in the way for ever. */
+/**
+ * Renames a chunk to its name. Anything but a directory is replaced. A directory is none of ours, may hold what somebody
+ * needs, and would be in the way for ever: it is set aside, under a name that no reader takes for a chunk.
+ */
 const takePlace = (disk: Disk, temporary: string, path: string): void => {
   try {
     disk.rename(temporary, path)
   } catch (cause) {
-    if (errno(cause) !== "EISDIR") throw cause
+    // file systems in user space have other codes for it than EISDIR
+    if (!isDirectory(disk, path)) throw cause
     disk.rename(path, `${path}.set-aside-${temporary.slice(-16, -4)}`)
     disk.rename(temporary, path)
+  }
+}
+
+const isDirectory = (disk: Disk, path: string): boolean => {
+  try {
+    return disk.lstat(path).kind === "directory"
+  } catch {
+    // the error of the rename is the one to tell
+    return false
   }
 }
 

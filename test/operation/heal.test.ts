@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { basename, dirname } from "node:path"
+import { purge } from "../../src/operation/purge.ts"
 import { listReports } from "../../src/operation/reports.ts"
 import { verify } from "../../src/operation/verify.ts"
 import { loseAll } from "../../src/platform/MemoryCrash.ts"
@@ -18,6 +20,26 @@ const faults: Record<string, (scene: Scenario.Scene, path: string) => void> = {
 }
 for (const [name, change] of Object.entries(Scenario.damages)) {
   faults[name] = (scene, path) => Scenario.tamper(scene, path, change)
+}
+
+/** What else may lie there: nothing that rename replaces by itself, or that may be read. */
+const strangers: Record<string, (scene: Scenario.Scene, path: string) => void> = {
+  "an empty directory": ({ memory }, path) => memory.plantDirectory(path),
+  "a directory with a file in it": ({ disk, memory }, path) => {
+    memory.plantDirectory(path)
+    setFile(disk, `${path}/file`, Uint8Array.of(1))
+  },
+  "a link to nowhere": ({ memory }, path) => memory.plantLink("/nowhere", path),
+  "a link to a directory": ({ memory }, path) => memory.plantLink(REPOSITORY, path),
+  "a pipe": ({ memory }, path) => memory.plantOther(path),
+  "a block device": ({ memory }, path) => memory.plantDevice(path, 4096),
+  "a socket": ({ memory }, path) => memory.plantOther(path, "socket")
+}
+for (const [name, plant] of Object.entries(strangers)) {
+  faults[`now ${name}`] = (scene, path) => {
+    scene.disk.unlink(path)
+    plant(scene, path)
+  }
 }
 
 describe("a backup heals", () => {
@@ -66,6 +88,24 @@ describe("a backup heals", () => {
         })
       ))
   }
+
+  it.effect("a chunk in whose place is a directory, and keeps what is in it", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        yield* backupOf(scene, blocks(1, 2, 3))
+        const path = chunkOf(blocks(2))
+        faults["now a directory with a file in it"]?.(scene, path)
+        yield* backupOf(scene, blocks(1, 2, 4))
+        assert.strictEqual(scene.disk.lstat(path).kind, "file")
+        const folder = dirname(path)
+        const aside = scene.disk.list(folder).filter((name) => name.startsWith(`${basename(path)}.set-aside-`))
+        assert.strictEqual(aside.length, 1)
+        assert.deepStrictEqual([...scene.memory.bytesAt(`${folder}/${aside[0]}/file`)], [1])
+        const { chunks, unknown } = yield* purge({ dryRun: false, wait: Scenario.zero })
+        assert.deepStrictEqual([chunks, unknown], [0, 1])
+        assert.deepStrictEqual([...scene.memory.bytesAt(`${folder}/${aside[0]}/file`)], [1])
+      })
+    ))
 
   it.effect("no trust that a power loss would belie: a killed run put the chunk back, but not its name on the medium", () =>
     inScene((scene) =>
