@@ -74,6 +74,10 @@ const Snapshots = Schema.parseJson(Schema.Array(Schema.Struct({
   protected: Schema.optionalWith(Truth, { default: () => false })
 })))
 
+const Names = Schema.parseJson(Schema.Array(Schema.String))
+
+const Watchers = Schema.parseJson(Schema.Struct({ watchers: Schema.Array(Schema.Struct({ address: Schema.String })) }))
+
 const make = (limits: Limits) =>
   Effect.gen(function*() {
     const process = yield* Process
@@ -202,6 +206,17 @@ const make = (limits: Limits) =>
           const what = Rbd.format(image)
           yield* run("rename", what, ["rename", what, Rbd.format({ ...image, image: name })], limits.short)
         }),
+      images: (pool) =>
+        // any name would do: it is the pool's that is checked
+        Effect.zipRight(
+          Rbd.checkNames("list the images of", { pool, image: "any" }),
+          run("list the images of", pool, ["ls", "--format", "json", "--pool", pool], limits.short)
+        ).pipe(Effect.flatMap(decoded(Names, "list the images of", pool))),
+      watchers: (image) =>
+        on("ask for users of", ["status", "--format", "json"], image, undefined, limits.short).pipe(
+          Effect.flatMap(decoded(Watchers, "ask for users of", Rbd.format(image))),
+          Effect.map(({ watchers }) => watchers.map(({ address }) => address))
+        ),
       removeImage: (image) => Effect.asVoid(on("remove", ["rm", "--no-progress"], image, undefined, limits.long))
     })
   })

@@ -1,8 +1,6 @@
 /** Files that restores write until they are whole, beside the name that they will have. */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
-import { createHash } from "node:crypto"
 import { basename, dirname, join } from "node:path"
 import * as BlockFile from "../platform/BlockFile.ts"
 import { isSame } from "../platform/Disk.ts"
@@ -10,11 +8,7 @@ import * as Durable from "../platform/Durable.ts"
 import { FileLock } from "../platform/FileLock.ts"
 import * as Files from "../platform/Files.ts"
 import { IoError } from "../platform/IoError.ts"
-import { uniqueFrom } from "../platform/temporaryName.ts"
-
-/** With this the partial files for a name begin. The name itself may be as long as names can be, so it is not in it. */
-const prefixFor = (path: string): string =>
-  `.backy-${createHash("sha256").update(basename(path)).digest("hex").slice(0, 8)}-`
+import { partialName, prefixFor } from "./partialName.ts"
 
 /** What an open file is, or nothing if it is no regular file that is still found under its name. */
 const current = (file: BlockFile.OpenFile) =>
@@ -32,7 +26,7 @@ export const removeLeftovers = Effect.fn("partial.removeLeftovers")(function*(pa
   const locks = yield* FileLock
   const system = yield* FileSystem.FileSystem
   const directory = dirname(path)
-  const prefix = prefixFor(path)
+  const prefix = prefixFor(basename(path))
   // a directory that may be written need not be one that may be listed
   const names = yield* Effect.orElseSucceed(system.readDirectory(directory), () => [])
   let underWay = false
@@ -71,8 +65,7 @@ export const make = Effect.fn("partial.make")(function*(path: string) {
   const files = yield* BlockFile.BlockFile
   const locks = yield* FileLock
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const numbers = yield* Effect.replicateEffect(Random.nextIntBetween(0, 36), 12)
-    const partial = join(dirname(path), `${prefixFor(path)}${uniqueFrom(() => numbers.pop() ?? 0)}`)
+    const partial = join(dirname(path), yield* partialName(basename(path)))
     const made = yield* Effect.uninterruptible(Effect.gen(function*() {
       const file = yield* files.open(partial, { access: "write", create: "exclusive", mode: 0o600 })
       const remove = Effect.ignore(Files.removeIfPresent(partial))
@@ -96,7 +89,7 @@ export const make = Effect.fn("partial.make")(function*(path: string) {
   }
   return yield* new IoError({
     operation: "create",
-    path: join(dirname(path), `${prefixFor(path)}…`),
+    path: join(dirname(path), `${prefixFor(basename(path))}…`),
     code: "EBUSY",
     detail: "other restores remove it again and again"
   })

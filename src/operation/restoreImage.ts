@@ -3,9 +3,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Mailbox from "effect/Mailbox"
-import { inOwnFiber } from "../platform/inOwnFiber.ts"
 import * as Rbd from "../platform/Rbd.ts"
 import { Output } from "./Output.ts"
+import * as PartialImage from "./partialImage.ts"
 import { restore } from "./restore.ts"
 import { TargetRefused } from "./TargetRefused.ts"
 
@@ -16,13 +16,11 @@ const AHEAD = 2
 const WHEN_FAILED = Duration.minutes(2)
 const WHEN_INTERRUPTED = Duration.seconds(5)
 
-/** Where an image grows until it is whole: one that has the final name is never a part of something. */
-const partialOf = (image: Rbd.ImageName): Rbd.ImageName => ({ ...image, image: `${image.image}.backy-partial` })
-
 /**
  * Makes a new RBD image of a revision, every byte checked against its hash; never overwrites one. Until it is whole it
- * has another name. Fails with `TargetRefused` when there is an image of that name, `RbdError`, and with what `restore`
- * fails with; what this run made is removed then.
+ * has a name that no other run has. Fails with `TargetRefused` when there is an image of that name or another restore
+ * to it is under way, `RbdError`, and with what `restore` fails with; what this run made is then removed, or named. What
+ * killed runs left is removed when all is done.
  */
 export const restoreImage = Effect.fn("restoreImage")(function*(options: {
   readonly revision: string
@@ -34,13 +32,23 @@ export const restoreImage = Effect.fn("restoreImage")(function*(options: {
   const rbd = yield* Rbd.Rbd
   const { image } = options
   const path = `rbd:${Rbd.format(image)}`
-  const partial = partialOf(image)
+  const refuse = (reason: string) => new TargetRefused({ path, reason })
   const there = yield* Effect.either(rbd.info(image))
   if (there._tag === "Right") {
-    return yield* new TargetRefused({ path, reason: "there is an image of that name, and it is never overwritten" })
+    return yield* refuse("there is an image of that name, and it is never overwritten")
   }
   if (there.left.code !== "ENOENT") return yield* there.left
-  yield* Rbd.removePartial(partial)
+  const others = yield* PartialImage.others(image)
+  const [inUse] = others.inUse
+  if (inUse !== undefined) {
+    return yield* refuse(
+      `another restore to it writes ${Rbd.format(inUse)}, or was killed less than a minute ago`
+    )
+  }
+  for (const left of others.idle) {
+    yield* Effect.logWarning(`${Rbd.format(left)} was left by an earlier restore; it is removed after this one`)
+  }
+  const partial = yield* PartialImage.nameFor(image)
 
   const pieces = yield* Mailbox.make<Uint8Array, RestoreError>(AHEAD)
   let isWhole = false
@@ -58,34 +66,24 @@ export const restoreImage = Effect.fn("restoreImage")(function*(options: {
       Effect.onExit((exit) => exit._tag === "Success" || isWhole ? pieces.end : pieces.failCause(exit.cause))
     )
   )
+  const made: PartialImage.Made = { partial, id: undefined }
   yield* rbd.importImage(partial, Mailbox.toStream(pieces)).pipe(
-    Effect.zipRight(rbd.renameImage(partial, image.image)),
+    Effect.zipRight(PartialImage.publish(image, made)),
     Effect.catchIf(
       (error) => error._tag === "RbdError" && error.code === "EEXIST",
-      () => new TargetRefused({ path, reason: "meanwhile there is an image of that name" })
+      () => refuse("meanwhile there is an image of that name")
     ),
     Effect.onError((cause) =>
       Effect.zipRight(
         Fiber.interrupt(content),
-        tidy(partial, Cause.isInterrupted(cause) ? WHEN_INTERRUPTED : WHEN_FAILED)
+        PartialImage.remove(image, made, Cause.isInterrupted(cause) ? WHEN_INTERRUPTED : WHEN_FAILED)
       )
     )
   )
+  // only now: nobody else can give the name to one of them any more
+  yield* PartialImage.removeIdle(image, WHEN_FAILED)
   return yield* Fiber.join(content)
 })
 
 /** What restoring may end with before the image is whole. */
 type RestoreError = Effect.Effect.Error<ReturnType<typeof restore>>
-
-/** Ceph takes an image for open for half a minute after its maker was ended. What cannot be removed is named. */
-const tidy = (partial: Rbd.ImageName, limit: Duration.Duration) =>
-  Rbd.removePartial(partial).pipe(
-    Effect.timeoutFail({
-      duration: limit,
-      onTimeout: () => ({ message: `it could not be removed within ${Duration.format(limit)}` })
-    }),
-    Effect.catchAll(({ message }) =>
-      Effect.logWarning(`a part of the image is left as ${Rbd.format(partial)}: ${message}`)
-    ),
-    inOwnFiber
-  )

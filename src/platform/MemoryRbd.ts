@@ -20,6 +20,8 @@ interface Image {
   readonly id: string
   content: Uint8Array
   snapshots: Array<Snapshot>
+  /** Who has it open for writing. */
+  readonly watchers: Set<string>
 }
 
 /** The twin, and what else happens to images. An image is named `pool/image`. */
@@ -36,6 +38,13 @@ export interface MemoryRbd {
   /** Lets a clone stand alone. */
   readonly flatten: (image: string) => void
   readonly remove: (image: string) => void
+  /** Opens an image for writing, as a VM does, or lets go of it; by whom it was opened does not matter. */
+  readonly setWatched: (image: string, isWatched: boolean) => void
+  readonly isWatched: (image: string) => boolean
+  /** Lets an image have a second name, as a rename does that was cut short. */
+  readonly addName: (image: string, other: string) => void
+  /** The names of all images, `pool/image`. */
+  readonly imageNames: () => ReadonlyArray<string>
   /** Takes its name away; only its id finds it now. */
   readonly trash: (image: string) => void
   readonly rename: (image: string, next: string) => void
@@ -49,6 +58,9 @@ export interface MemoryRbd {
   readonly opened: ReadonlySet<string>
 }
 
+/** Whom an image that is being made is watched by. */
+const IMPORTER = "rbd import"
+
 /** Images with objects of `objectSize` bytes. */
 export const make = (objectSize: number): MemoryRbd => {
   const images = new Map<string, Image>()
@@ -57,7 +69,12 @@ export const make = (objectSize: number): MemoryRbd => {
   let lastId = 0
   let lastImage = 0
 
-  const newImage = (content: Uint8Array): Image => ({ id: `1${++lastImage}`, content, snapshots: [] })
+  const newImage = (content: Uint8Array): Image => ({
+    id: `1${++lastImage}`,
+    content,
+    snapshots: [],
+    watchers: new Set()
+  })
 
   const existing = (name: string): Image => {
     const image = images.get(name)
@@ -183,8 +200,12 @@ export const make = (objectSize: number): MemoryRbd => {
         const image = newImage(new Uint8Array(0))
         images.set(what, image)
         const pieces: Array<Uint8Array> = []
-        yield* Stream.runForEach(stream, (piece) => Effect.sync(() => void pieces.push(Uint8Array.from(piece))))
-        image.content = Uint8Array.from(Buffer.concat(pieces))
+        image.watchers.add(IMPORTER)
+        yield* Stream.runForEach(stream, (piece) =>
+          Effect.sync(() => {
+            pieces.push(Uint8Array.from(piece))
+            image.content = Uint8Array.from(Buffer.concat(pieces))
+          })).pipe(Effect.ensuring(Effect.sync(() => image.watchers.delete(IMPORTER))))
       }),
     renameImage: (name, next) =>
       Effect.zipRight(
@@ -197,8 +218,21 @@ export const make = (objectSize: number): MemoryRbd => {
           return
         })
       ),
+    images: (pool) =>
+      Effect.zipRight(
+        Rbd.checkNames("list the images of", { pool, image: "any" }),
+        Effect.suspend(() => {
+          const inPool = [...images.keys()].filter((name) => name.startsWith(`${pool}/`))
+          // there are no pools of their own here
+          if (inPool.length > 0) return Effect.succeed(inPool.map((name) => name.slice(pool.length + 1)))
+          const detail = `error opening pool '${pool}'`
+          return new Rbd.RbdError({ operation: "list the images of", what: pool, code: "ENOENT", detail })
+        })
+      ),
+    watchers: (name) => on("ask for users of", name, ({ watchers }) => [...watchers]),
     removeImage: (name) =>
       on("remove", name, (image, fail) => {
+        if (image.watchers.size > 0) return fail("EBUSY", "image still has watchers")
         if (image.snapshots.length > 0) return fail("ENOTEMPTY", "image has snapshots")
         images.delete(Rbd.format(name))
         return
@@ -228,6 +262,14 @@ export const make = (objectSize: number): MemoryRbd => {
       existing(name).flattenedAt = lastId
     },
     remove: (name) => void images.delete(name),
+    setWatched: (name, isWatched) => {
+      const { watchers } = existing(name)
+      if (isWatched) watchers.add("a VM")
+      else watchers.clear()
+    },
+    isWatched: (name) => existing(name).watchers.size > 0,
+    addName: (name, other) => void images.set(other, existing(name)),
+    imageNames: () => [...images.keys()].sort(),
     trash: (name) => {
       trash.add(existing(name))
       images.delete(name)

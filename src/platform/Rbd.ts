@@ -129,7 +129,14 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
   ) => Effect.Effect<void, RbdError | E>
   /** EEXIST: there is an image of the new name, which is left alone. Same pool. */
   readonly renameImage: (image: ImageName, name: string) => Effect.Effect<void, RbdError>
-  /** EBUSY: somebody has it open. */
+  /** The names of all images of a pool, in no order. ENOENT: no such pool. */
+  readonly images: (pool: string) => Effect.Effect<ReadonlyArray<string>, RbdError>
+  /**
+   * The addresses of those who have the image open for writing; up to half a minute longer when they were killed.
+   * ENOENT: no such image.
+   */
+  readonly watchers: (image: ImageName) => Effect.Effect<ReadonlyArray<string>, RbdError>
+  /** EBUSY: somebody has it open for writing. */
   readonly removeImage: (image: ImageName) => Effect.Effect<void, RbdError>
 }>() {}
 

@@ -67,6 +67,8 @@ describe("the rbd program", () => {
       yield* Effect.ignore(Stream.runDrain(rbd.diff(image, { from: undefined, to: "b", wholeObject: false })))
       yield* rbd.importImage(image, Stream.make(Uint8Array.of(1)))
       yield* rbd.renameImage(image, "next")
+      assert.deepStrictEqual(yield* rbd.images("rbd"), [])
+      assert.propertyVal(yield* Effect.flip(rbd.watchers(image)), "code", "EPROTO")
       yield* rbd.removeImage(image)
       assert.deepStrictEqual(calls.map((args) => args.join(" ")), [
         "info --format json rbd/vm",
@@ -78,6 +80,8 @@ describe("the rbd program", () => {
         "export-diff --no-progress rbd/vm@b -",
         "import --no-progress - rbd/vm",
         "rename rbd/vm rbd/next",
+        "ls --format json --pool rbd",
+        "status --format json rbd/vm",
         "rm --no-progress rbd/vm"
       ])
     }))

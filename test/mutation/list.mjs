@@ -230,7 +230,7 @@ const syncs = [
   {
     name: "a new file appears under its name before it is whole",
     file: "src/operation/partial.ts",
-    from: "const partial = join(dirname(path), `${prefixFor(path)}${uniqueFrom(() => numbers.pop() ?? 0)}`)",
+    from: "const partial = join(dirname(path), yield* partialName(basename(path)))",
     to: "const partial = path",
     tests: [of("operation/restore", "partial"), crash("restore to a new file")]
   },
@@ -591,9 +591,9 @@ const programs = [
   {
     name: "an imported image gets its name although the import failed",
     file: "src/operation/restoreImage.ts",
-    from: "yield* rbd.importImage(partial, Stream.flattenTake(Stream.fromQueue(queue))).pipe(",
-    to: "yield* Effect.ignore(rbd.importImage(partial, Stream.flattenTake(Stream.fromQueue(queue)))).pipe(",
-    tests: [of("operation/samples"), of("source/CephRbdSource"), of("operation"), of("platform")]
+    from: "yield* rbd.importImage(partial, Mailbox.toStream(pieces)).pipe(",
+    to: "yield* Effect.ignore(rbd.importImage(partial, Mailbox.toStream(pieces))).pipe(",
+    tests: [of("operation/restoreImage")]
   },
   {
     name: "a diff without its end mark counts",

@@ -5,7 +5,6 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import type { Revision } from "../../src/domain/Revision.ts"
-import { restoreImage } from "../../src/operation/restoreImage.ts"
 import { verify } from "../../src/operation/verify.ts"
 import { portable, toHex } from "../../src/platform/hash.ts"
 import { loseAll } from "../../src/platform/MemoryCrash.ts"
@@ -257,38 +256,6 @@ describe("a power loss right after a backup of an RBD image", () => {
       const { compared } = yield* backup
       assert.strictEqual(compared.healed.length, 1)
       assert.deepStrictEqual(torn(world), [])
-    }))
-  })
-})
-
-describe("restoring to an RBD image", () => {
-  const restoreTo = (image: string) =>
-    restoreImage({ revision: "latest", image: { pool: "rbd", image }, salvage: false, wait: Duration.zero })
-
-  it.effect("makes an image with the bytes of the revision, and overwrites none", () => {
-    const world = CephWorld.make({ size: 10 * CHUNK + 5 })
-    return world.run(Effect.gen(function*() {
-      world.ceph.write(IMAGE, 3 * CHUNK, new Uint8Array(CHUNK + 9).fill(4))
-      yield* backup
-      yield* restoreTo("copy")
-      assert.deepStrictEqual(world.ceph.content("rbd/copy"), world.ceph.content(IMAGE))
-      world.ceph.write("rbd/copy", 0, Uint8Array.of(1))
-      assert.match((yield* Effect.flip(restoreTo("copy"))).message, /there is an image of that name/)
-      assert.strictEqual(world.ceph.content("rbd/copy")?.[0], 1)
-    }))
-  })
-
-  it.effect("leaves nothing when a chunk is lost", () => {
-    const world = CephWorld.make()
-    return world.run(Effect.gen(function*() {
-      world.ceph.write(IMAGE, 0, new Uint8Array(5).fill(4))
-      const { revision } = yield* backup
-      const map = yield* (yield* Repository).readMap(revision)
-      const id = Buffer.from(map.ids.subarray(0, 32)).toString("hex")
-      world.memory.disk.unlink(`${World.REPOSITORY}/chunks/${id.slice(0, 2)}/${id}.chunk.zst`)
-      assert.match((yield* Effect.flip(restoreTo("copy"))).message, /cannot be restored whole/)
-      assert.isUndefined(world.ceph.content("rbd/copy"))
-      assert.isUndefined(world.ceph.content("rbd/copy.backy-partial"))
     }))
   })
 })

@@ -1,7 +1,10 @@
 /** What every `Rbd` promises: the real cluster, and the twin. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as Rbd from "../../../src/platform/Rbd.ts"
 
@@ -213,6 +216,44 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
         })
     )
 
+    onImage(
+      "lists the images of a pool, and removes none that somebody has open",
+      (image, rbd) =>
+        Effect.gen(function*() {
+          const names = yield* rbd.images(pool)
+          assert.include(names, image.image)
+          assert.notInclude(names, "nope")
+          assert.strictEqual((yield* Effect.flip(rbd.images("nopool"))).code, "ENOENT")
+          assert.deepStrictEqual(yield* rbd.watchers(image), [])
+          assert.strictEqual((yield* Effect.flip(rbd.watchers({ pool, image: "nope" }))).code, "ENOENT")
+          const made = { pool, image: `.${fixture.fresh()}` }
+          const half = yield* Deferred.make<void>()
+          const goOn = yield* Deferred.make<void>()
+          const rest = Stream.fromEffect(Effect.as(
+            Effect.zipRight(Deferred.succeed(half, undefined), Deferred.await(goOn)),
+            bytes(object, 2)
+          ))
+          const importing = yield* Effect.fork(
+            rbd.importImage(made, Stream.concat(Stream.make(bytes(2 * object, 1)), rest))
+          )
+          yield* Deferred.await(half)
+          // the program may still be about to begin
+          const watched = yield* rbd.watchers(made).pipe(
+            Effect.filterOrFail((found) => found.length > 0),
+            Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 200 })
+          )
+          assert.strictEqual(watched.length, 1)
+          assert.include(yield* rbd.images(pool), made.image)
+          assert.strictEqual((yield* Effect.flip(rbd.removeImage(made))).code, "EBUSY")
+          yield* Deferred.succeed(goOn, undefined)
+          yield* Fiber.join(importing)
+          assert.deepStrictEqual(yield* rbd.watchers(made), [])
+          assert.strictEqual((yield* rbd.info(made)).size, 3 * object)
+          yield* rbd.removeImage(made)
+          assert.notInclude(yield* rbd.images(pool), made.image)
+        })
+    )
+
     onImage("takes no name for an option, nor for more than a name", (image, rbd) =>
       Effect.gen(function*() {
         for (const odd of ["-f", "--help", "", "a@b", "a/b", "a\nb", "x".repeat(300)]) {
@@ -228,6 +269,8 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
             Effect.scoped(rbd.open(image, odd)),
             rbd.importImage({ pool, image: odd }, Stream.empty),
             rbd.renameImage(image, odd),
+            rbd.images(odd),
+            rbd.watchers({ pool, image: odd }),
             rbd.removeImage({ pool, image: odd })
           ]
           for (const failure of failures) assert.propertyVal(yield* Effect.flip(failure), "code", "EINVAL", odd)
