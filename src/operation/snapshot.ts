@@ -22,12 +22,11 @@ const held = Effect.fnUntraced(function*(content: Source.Readable) {
 })
 
 /**
- * Takes a snapshot of the source for a revision; it is let go with the scope. Fails with `SourceNotReady` before
- * anything is made.
+ * Takes a snapshot of the source for a revision; it is let go with the scope. Whoever calls it has had the source checked
+ * before anything was made. Fails with `SourceNotReady`.
  */
 export const snapshot = Effect.fn("snapshot")(function*(request: Source.SnapshotRequest) {
   const source = yield* Source.Source
-  yield* source.check
   const taken = yield* source.snapshot(request)
   const { content } = taken
   if (content._tag === "Readable") {

@@ -42,9 +42,10 @@ export const make = (path: string): Effect.Effect<Source["Type"], never, BlockFi
             reason: `it is ${kindWords[stat.kind]}, not an image file or block device`
           })
       )
+    /** What cannot be read here fails the backup where its bytes count, with a better error. */
     const warn = (file: BlockFile.OpenFile) =>
       ImageFormat.warning(file).pipe(
-        Effect.mapError(notReady(path)),
+        Effect.orElseSucceed(() => undefined),
         Effect.flatMap((warning) => warning === undefined ? Effect.void : Effect.logWarning(warning))
       )
     /** What lies at the path now. */
@@ -57,7 +58,6 @@ export const make = (path: string): Effect.Effect<Source["Type"], never, BlockFi
         // open until the end: the file that is read is this one, whatever takes its name
         const file = yield* open
         const before = yield* examine(file)
-        yield* warn(file)
         const changedSince = (after: FileStat) => {
           const reason = difference(before, after)
           return reason === undefined ? Effect.void : new SourceChanged({ source: path, reason })

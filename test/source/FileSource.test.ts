@@ -164,16 +164,16 @@ describe("FileSource", () => {
     ["empty", new Uint8Array(0), undefined]
   ]
   for (const [name, bytes, said] of formats) {
-    it.effect(`is told of at init and at each backup when the image is ${name}`, () =>
+    it.effect(`is told of once, by the check before init and before each backup, when the image is ${name}`, () =>
       Effect.gen(function*() {
-        for (const effect of [check, Effect.asVoid(Effect.scoped(snapshot))]) {
+        for (const [effect, times] of [[check, 1], [Effect.asVoid(Effect.scoped(snapshot)), 0]] as const) {
           const memory = inMemory()
           memory.plantFile(PATH, bytes)
           const lines: Array<string> = []
           const logging = Logging.layer({ file: undefined, verbose: false, stderr: (line) => lines.push(line) })
           yield* Effect.provide(onDisk(memory, effect), logging)
-          assert.lengthOf(lines, said === undefined ? 0 : 1)
-          assert.include(lines.join(), said ?? "")
+          assert.lengthOf(lines, said === undefined ? 0 : times)
+          if (times > 0) assert.include(lines.join(), said ?? "")
         }
       }))
   }
