@@ -9,30 +9,75 @@ if [ -L "$0" ]; then
   real=$(readlink -f "$0") && here=${real%/*}
 fi
 
+# Which command it is: the first word that is neither an option nor the value of one.
+command=
+skip=
+for word in "$@"; do
+  if [ -n "$skip" ]; then
+    skip=
+    continue
+  fi
+  case $word in
+    -b | -l | -vb | -vl | --directory | --log | --log-level | --completions) skip=1 ;;
+    -*) ;;
+    *)
+      command=$word
+      break
+      ;;
+  esac
+done
+
+# SIGUSR1 would open Node's debugger, as root to every user of the machine.
+flags=--disable-sigusr1
 # The scheduler runs for months beside others: V8 takes a third of the memory when it may not let garbage lie so long.
-thrift=
-case " $* " in
-  *" scheduler "*) thrift="--max-semi-space-size=4 --heap-growing-percent=40" ;;
-esac
+[ "$command" = scheduler ] && flags="$flags --max-semi-space-size=4 --heap-growing-percent=40"
+
+# Node forgets that a signal is to be ignored (nohup). The last digit of the mask is odd when SIGHUP is.
+while read -r name ignored; do
+  [ "$name" = SigIgn: ] || continue
+  case $ignored in *[13579bdf]) export BACKY_NO_HANGUP=1 ;; esac
+  break
+done 2>/dev/null <"/proc/$$/status"
+
+# What `check` says to a monitoring system when it cannot answer: exit codes 1 and 2 would mean something else.
+unknown() {
+  echo "UNKNOWN: $1"
+  exit 3
+}
+
+# Becomes the Node.js that it is given, except for `check`: whatever becomes of that one is looked at.
+start() {
+  node=$1
+  shift
+  # shellcheck disable=SC2086 -- several words
+  [ "$command" = check ] || exec "$node" $flags "$here/start.cjs" "$@"
+  guard=
+  command -v setpriv >/dev/null && guard="setpriv --pdeathsig TERM"
+  # shellcheck disable=SC2086
+  answer=$(exec $guard "$node" $flags "$here/start.cjs" "$@")
+  code=$?
+  case $code-$answer in
+    0-* | 1-WARNING:* | 2-CRITICAL:* | 3-UNKNOWN:*) ;;
+    *) unknown "backy ended without an answer (code $code); standard error says more" ;;
+  esac
+  [ -z "$answer" ] || printf '%s\n' "$answer"
+  exit "$code"
+}
 
 # The Node.js that `npm ci` put beside the project: in its own node_modules, or one level up when backy is a dependency.
 for node in "$here"/../node_modules/node-linux-*/bin/node "$here"/../../node-linux-*/bin/node; do
-  if [ -x "$node" ]; then
-    # shellcheck disable=SC2086 -- several words, or none
-    exec "$node" $thrift "$here/start.cjs" "$@"
-  fi
+  [ -x "$node" ] && start "$node" "$@"
 done
 
 version=$(node --version 2>/dev/null)
 major=${version#v}
-if [ "${major%%.*}" -ge 24 ] 2>/dev/null; then
-  # shellcheck disable=SC2086
-  exec node $thrift "$here/start.cjs" "$@"
-fi
+[ "${major%%.*}" -ge 24 ] 2>/dev/null && start node "$@"
 if [ -n "$version" ]; then
   found="the one on PATH is $version"
 else
   found="there is none on PATH"
 fi
-echo "backy: Node.js 24 or newer is needed, but $found: install it, or run \`npm ci\` in backy's folder, which brings its own." >&2
+problem="Node.js 24 or newer is needed, but $found: install it, or run \`npm ci\` in backy's folder, which brings its own."
+[ "$command" = check ] && unknown "$problem"
+echo "backy: $problem" >&2
 exit 1

@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import { fstatSync, writeSync } from "node:fs"
 import { availableParallelism, hostname } from "node:os"
 import * as RbdProgram from "./ceph/rbdProgram.ts"
+import { CommandLineInvalid } from "./cli/argv.ts"
 import type { Globals, Services } from "./cli/Cli.ts"
 import * as Plugins from "./cli/plugins.ts"
 import * as Progress from "./cli/progress.ts"
@@ -36,9 +37,15 @@ export interface Streams {
 }
 
 /** Worker threads: as the environment says, or the repository's config, or one for each processor. */
-const workers = (settings: Settings): number => {
-  const wanted = Number(process.env.BACKY_WORKERS)
-  return Number.isSafeInteger(wanted) && wanted > 0 ? Math.min(wanted, 256) : settings.workers ?? availableParallelism()
+const workers = (settings: Settings): Effect.Effect<number, CommandLineInvalid> => {
+  const text = process.env.BACKY_WORKERS ?? ""
+  if (text === "") return Effect.succeed(settings.workers ?? availableParallelism())
+  const wanted = Number(text)
+  return Number.isSafeInteger(wanted) && wanted > 0 && wanted <= 256
+    ? Effect.succeed(wanted)
+    : new CommandLineInvalid({
+      reason: `BACKY_WORKERS must be a whole number from 1 to 256, not ${JSON.stringify(text)}`
+    })
 }
 
 /** The commands that read or write the contents of many chunks. */
@@ -94,21 +101,21 @@ const daemon = Layer.effect(
 
 /** The block loops as the repository's config wants them. It may have none: whoever needs it says so. */
 const blocks = ({ command, directory }: Globals) =>
-  Layer.unwrapEffect(Effect.map(
-    heavy.has(command)
-      ? Effect.orElseSucceed(
-        Effect.map(Config.loadRepository(directory, { foreign: true }), ({ settings }) => settings),
-        (): Settings => ({})
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const isHeavy = heavy.has(command)
+    const settings: Settings = isHeavy
+      ? yield* Effect.orElseSucceed(
+        Effect.map(Config.loadRepository(directory, { foreign: true }), (config) => config.settings),
+        () => ({})
       )
-      : Effect.succeed<Settings>({}),
-    (settings) =>
-      Blocks.layer({
-        workers: workers(settings),
-        level: settings.compressionLevel ?? defaults.compressionLevel,
-        entry: Blocks.workerEntry,
-        eager: heavy.has(command)
-      })
-  ))
+      : {}
+    return Blocks.layer({
+      workers: yield* workers(settings),
+      level: settings.compressionLevel ?? defaults.compressionLevel,
+      entry: Blocks.workerEntry,
+      eager: isHeavy
+    })
+  }))
 
 /** A machine without the native hash does everything right, but ten times slower. */
 const warnOfSlowHash = Layer.effectDiscard(Effect.flatMap(Blocks.Blocks, ({ hash }) =>
@@ -134,7 +141,7 @@ const owner = Layer.succeed(LockOwner, {
 })
 
 /** backy over the real system, for one command. */
-export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Services, IoError> => {
+export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Services, CommandLineInvalid | IoError> => {
   const { command, directory, log, verbose } = globals
   const logging = Logging.layer({
     file: log,
@@ -143,7 +150,12 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     verbose,
     stderr: streams.screen.line
   })
-  const progress = Progress.layer({ screen: streams.screen, log: log !== undefined, report: reporter() })
+  const progress = Progress.layer({
+    screen: streams.screen,
+    log: log !== undefined,
+    report: reporter(),
+    signals: process
+  })
   const files = Layer.merge(NodeFileSystem.layer, BlockFile.layer)
   const programs = Layer.provideMerge(RbdProgram.layer(), Process.layer)
   const base = blocks(globals)

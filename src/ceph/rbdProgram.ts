@@ -42,12 +42,40 @@ const lastWords = (stderr: string): string => {
   return (own ?? lines.at(-1) ?? "no reason was given").slice(0, 300)
 }
 
+/** That `rbd` looked for what it was asked about, and it is not there. */
+const notThere =
+  /error opening image|(delete|rename|export|export-diff|import) error: \(2\)|failed to (create|remove|rename) snapshot: \(2\)|error setting snapshot context: \(2\)/
+
+/**
+ * Exit code 2 alone says nothing: also who finds no configuration, no cluster, no pool or no namespace ends with it, and
+ * then nobody knows whether an image or a snapshot is there.
+ */
+const whatIsMissing = (stderr: string): { readonly code: string; readonly detail: string } => {
+  const [, pool] = /error opening pool '(.*)'/.exec(stderr) ?? []
+  if (pool !== undefined) return { code: "ENOPOOL", detail: `there is no pool "${pool}"` }
+  const [, namespace] = /namespace '(.*)' does not exist/.exec(stderr) ?? []
+  if (namespace !== undefined) return { code: "ENOPOOL", detail: `the pool has no namespace "${namespace}"` }
+  if (/couldn't connect to the cluster/.test(stderr)) {
+    const [, config] = /can't open (.*): \(2\)/.exec(stderr) ?? []
+    const detail = config === undefined
+      ? "no cluster was found: the configuration of Ceph names no monitors that can be reached"
+      : `no cluster was found, since there is no configuration of Ceph (${config}); CEPH_CONF may name one`
+    return { code: "ENOTCONN", detail }
+  }
+  return { code: notThere.test(stderr) ? "ENOENT" : "UNKNOWN", detail: lastWords(stderr) }
+}
+
 /** What the failure of the program means. */
 const rbdError = (operation: string, what: string, failed: ProcessFailed): Rbd.RbdError => {
   const error = (code: string, detail: string) => new Rbd.RbdError({ operation, what, code, detail })
   switch (failed.reason) {
-    case "exit":
-      return error(codeOf(failed.exitCode ?? 1), lastWords(failed.stderr))
+    case "exit": {
+      if (failed.exitCode !== constants.errno.ENOENT) {
+        return error(codeOf(failed.exitCode ?? 1), lastWords(failed.stderr))
+      }
+      const { code, detail } = whatIsMissing(failed.stderr)
+      return error(code, detail)
+    }
     case "spawn":
       return failed.code === "ENOENT"
         ? error("ENOPKG", `there is no program ${failed.command}; Debian has it in the package ceph-common`)

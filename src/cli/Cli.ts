@@ -41,6 +41,7 @@ import * as Help from "./help.ts"
 import { command as init } from "./init.ts"
 import { command as jobs } from "./jobs.ts"
 import { load } from "./load.ts"
+import { notUtf8 } from "./notUtf8.ts"
 import * as Output from "./output.ts"
 import * as Plugins from "./plugins.ts"
 import { command as purge } from "./purge.ts"
@@ -185,6 +186,8 @@ export const run = <E extends KnownError>(
   Effect.gen(function*() {
     const terminal = yield* Terminal
     const console = yield* Effect.console
+    const lost = notUtf8(argv)
+    if (lost !== undefined) return yield* new Argv.CommandLineInvalid({ reason: lost })
     const request = yield* Argv.parse(grammar, argv)
     if (request.wants !== "run") {
       yield* tell(request)

@@ -128,6 +128,8 @@ export const parse = (root: Grammar, argv: ReadonlyArray<string>): Either.Either
     if (known.takesValue) {
       const value = glued ?? rest.shift()
       if (value === undefined || value === "") return invalid(`option ${given} needs a value`)
+      // the library does not understand it, and says something else
+      if (isGlobal && /[\r\n]/.test(value)) return invalid(`the value of option ${given} has a line break in it`)
       if (isGlobal) addGlobal(globals, known.name, value)
       else options.push(known.name, value)
     } else {

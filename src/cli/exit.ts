@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import { printable, printableLines } from "../domain/printable.ts"
+import { codeOf, type Ending as Signal } from "./signals.ts"
 
 /** The exit codes, as docs list them. */
 export const EXIT = {
@@ -13,8 +14,8 @@ export const EXIT = {
   schedulerRunning: 69,
   bug: 70,
   locked: 75,
-  interrupted: 130,
-  terminated: 143
+  /** 128 and the number of the signal: see `signals.ts`. */
+  interrupted: 130
 } as const
 
 const { failed, locked, usage } = EXIT
@@ -100,7 +101,7 @@ const said = ([first = "", ...more]: ReadonlyArray<string>): ReadonlyArray<strin
 /** How a command ends that did not succeed. `verbose` adds the cause with its stack. */
 export const ending = (
   cause: Cause.Cause<unknown>,
-  options: { readonly verbose: boolean; readonly signal?: "SIGINT" | "SIGTERM" | undefined }
+  options: { readonly verbose: boolean; readonly signal?: Signal | undefined }
 ): Ending => {
   const failure = Option.getOrUndefined(Cause.failureOption(cause))
   if (isKnown(failure)) {
@@ -108,7 +109,10 @@ export const ending = (
     return { code: codes[failure._tag], lines: options.verbose ? [...lines, ...pretty(cause)] : lines }
   }
   if (Cause.isInterruptedOnly(cause)) {
-    return { code: options.signal === "SIGTERM" ? EXIT.terminated : EXIT.interrupted, lines: said(["interrupted"]) }
+    return {
+      code: options.signal === undefined ? EXIT.interrupted : codeOf(options.signal),
+      lines: said(["interrupted"])
+    }
   }
   return {
     code: EXIT.bug,

@@ -139,7 +139,7 @@ export const page = (path: ReadonlyArray<string>, topic: Topic, version: string)
     ]),
     "",
     "Exit codes: 0 done, 1 failed, 2 not understood, 69 another scheduler runs, 70 a bug in backy,",
-    "75 locked by another process, 130 and 143 interrupted.",
+    "75 locked by another process, 130, 143 and others above 128 ended by a signal.",
     "Those of check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
   ]
 }

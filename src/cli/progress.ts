@@ -2,10 +2,13 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
+import type { EventEmitter } from "node:events"
 import { type Phase, Progress } from "../operation/Progress.ts"
 import * as Humanise from "./humanise.ts"
 import type { Screen } from "./Screen.ts"
+import { ASKING } from "./signals.ts"
 
 /** How often the line is redrawn, and how often one is logged. */
 const REDRAW = "100 millis"
@@ -64,13 +67,15 @@ export const render = (state: State, at: number): string => {
  *
  * - `screen`: where a line can be redrawn;
  * - `log`: whether lines are logged all the same, since the log goes to a file;
- * - `report`: takes a line of JSON for the daemon that started us, if one did.
+ * - `report`: takes a line of JSON for the daemon that started us, if one did;
+ * - `signals`: where somebody asks for a line at once.
  */
 export const layer = (
   options: {
     readonly screen: Screen
     readonly log: boolean
     readonly report?: ((line: string) => void) | undefined
+    readonly signals?: Pick<EventEmitter, "on" | "off">
   }
 ): Layer.Layer<never> =>
   Layer.scoped(
@@ -94,7 +99,16 @@ export const layer = (
       if (options.log || !screen.canRedraw) {
         yield* Effect.forkScoped(Effect.schedule(write, Schedule.spaced(LOG)))
       }
-      const { report } = options
+      const { report, signals } = options
+      if (signals !== undefined) {
+        const show = Effect.map(look, (text) => text === "" ? undefined : screen.line(text))
+        const run = Runtime.runFork(yield* Effect.runtime())
+        const answer = () => void run(show)
+        yield* Effect.acquireRelease(
+          Effect.sync(() => ASKING.forEach((signal) => signals.on(signal, answer))),
+          () => Effect.sync(() => ASKING.forEach((signal) => signals.off(signal, answer)))
+        )
+      }
       const tell = Effect.sync(() => {
         if (state === undefined || report === undefined) return
         report(JSON.stringify({ phase: state.phase, bytes: state.done, total: state.total }))

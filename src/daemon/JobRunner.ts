@@ -65,6 +65,9 @@ export class JobRunner extends Context.Tag("backy/daemon/JobRunner")<JobRunner, 
 /** As `backy` ends when another process has the lock. */
 const BUSY = 75
 
+/** A command that is told to end takes 7 seconds to clean up at most; the scheduler itself has 9. */
+const GRACE = Duration.seconds(8)
+
 const CALLBACK_TIMEOUT = Duration.minutes(10)
 
 /** Where a job's repository is. */
@@ -140,6 +143,7 @@ const make = Effect.gen(function*() {
         cwd: config.baseDir,
         // not by the repository's config: what that says is never executed
         env: { BACKY_PLUGINS: (config.settings.plugins ?? []).join(":") },
+        grace: GRACE,
         report: (line) => {
           if (line === last) return
           last = line

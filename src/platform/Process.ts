@@ -26,7 +26,7 @@ export interface ProcessOptions<E = never> {
   readonly cwd?: string
   /** When the program has not ended by then, it is ended, and the call fails. */
   readonly timeout?: Duration.DurationInput
-  /** How long a program that is to end may take from SIGTERM to SIGKILL. Default 5 seconds. */
+  /** How long a program that is to end may take from SIGTERM to SIGKILL. Default 3 seconds. */
   readonly grace?: Duration.DurationInput
   /** Most bytes that `run` takes from standard output. */
   readonly maxOutput?: number

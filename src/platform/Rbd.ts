@@ -16,7 +16,11 @@ export class RbdError extends Data.TaggedError("RbdError")<{
   readonly operation: string
   /** `pool/image` or `pool/image@snapshot`. */
   readonly what: string
-  /** The errno name: ENOENT missing, EEXIST there already, EBUSY in use or protected, ETIMEDOUT no answer in time. */
+  /**
+   * The errno name: ENOENT no such image or snapshot, EEXIST there already, EBUSY in use or protected, ETIMEDOUT no
+   * answer in time, ENOTCONN no configuration or no cluster. Of our own: ENOPOOL no such pool or namespace, ENOPKG no
+   * such program.
+   */
   readonly code: string
   /** The last that `rbd` had to say. */
   readonly detail: string
@@ -96,7 +100,7 @@ export interface Reader {
 
 /** Every method fails with `RbdError` within a time of its own, also when the cluster does not answer at all. */
 export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
-  /** ENOENT: no such pool or image. */
+  /** ENOENT: no such image. */
   readonly info: (image: ImageName) => Effect.Effect<ImageInfo, RbdError>
   /** All snapshots, oldest first. */
   readonly snapshots: (image: ImageName) => Effect.Effect<ReadonlyArray<SnapshotInfo>, RbdError>

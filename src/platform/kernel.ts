@@ -5,6 +5,7 @@
  * main thread or a worker; when it is absent, refuses to load, or `BACKY_NO_KOFFI` is set, every caller falls back to
  * plain reads and writes.
  */
+import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { nameOf } from "./errno.ts"
 
@@ -94,6 +95,35 @@ export const fallback: Kernel = {
   dropCache: () => {}
 }
 
+/** A bundle must leave the native package outside, and must start without it; so this is not an import. */
+const loadKoffi = (): Koffi =>
+  // koffi's own declarations promise `any`; the prototypes are checked by test/platform/kernel.test.ts.
+  createRequire(import.meta.url)("koffi") as Koffi
+
+/** Whether a thread of this process has loaded koffi. */
+const hasKoffi = (): boolean => readFileSync("/proc/self/maps", "latin1").includes("/koffi.node")
+
+/**
+ * Keeps koffi in memory until the process ends, if threads have loaded it that are about to end. When it is unloaded, it
+ * syncs standard output and error, and when that fails it waits for itself for ever.
+ */
+export const keepKoffi = (): void => {
+  try {
+    if (hasKoffi()) loadKoffi()
+  } catch {
+    // then nothing can be done about it
+  }
+}
+
+/** Ends the process at once, with `_exit`, if koffi is in memory: the same would happen. For the very end. */
+export const endWithoutKoffi = (exitCode: number): void => {
+  try {
+    if (hasKoffi()) loadKoffi().load(null).func("void _exit(int status)")(exitCode)
+  } catch {
+    // as well as can be, then: the process exits in the ordinary way
+  }
+}
+
 let loaded: Kernel | undefined
 
 /** The kernel's calls, or `fallback`. Loads koffi at the first call. */
@@ -102,10 +132,7 @@ export const kernel = (): Kernel => {
     loaded = fallback
     if (process.platform === "linux" && (process.env["BACKY_NO_KOFFI"] ?? "") === "") {
       try {
-        // Not an import: a bundle must leave the native package outside, and must start without it.
-        const load = createRequire(import.meta.url)
-        // koffi's own declarations promise `any`; the prototypes are checked by test/platform/kernel.test.ts.
-        loaded = link(load("koffi") as Koffi)
+        loaded = link(loadKoffi())
       } catch {
         loaded = fallback
       }

@@ -29,12 +29,13 @@ import {
   STDERR_TAIL,
   succeeded
 } from "./Process.ts"
+import * as RunningPrograms from "./runningPrograms.ts"
 
 /** How long messages of a program that has ended may take to arrive. */
 const LAST_WORDS = Duration.seconds(1)
 /** How long the rest of its input may keep a program waiting that has ended well: it may have got all of it before. */
 const LAST_INPUT = Duration.seconds(30)
-const DEFAULT_GRACE = Duration.seconds(5)
+const DEFAULT_GRACE = Duration.seconds(3)
 /** Of a line about progress, in characters. */
 const MAX_REPORT = 1024
 
@@ -148,8 +149,11 @@ const start = <E>(
         // the program alone is to hold its end, or there would be none
         pipe?.theirs.destroy()
         child.on("error", refused)
+        const { pid } = child
+        if (pid !== undefined) RunningPrograms.add(pid)
         child.on("spawn", () => resume(Effect.succeed(child)))
         child.on("exit", (exitCode, signal) => {
+          if (pid !== undefined) RunningPrograms.remove(pid)
           Deferred.unsafeDone(ending, Effect.succeed({ exitCode, signal }))
           Deferred.unsafeDone(verdict, Effect.succeed({ exitCode, signal }))
         })

@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
+import { keepKoffi } from "../platform/kernel.ts"
 import type { Answer, Failure, Request } from "./BlockProtocol.ts"
 
 /** What a thread is told when it starts. */
@@ -96,12 +97,13 @@ export const make = (
     if (eager) { while (members.length < count) start() }
 
     yield* Effect.addFinalizer(() =>
-      Effect.promise(() =>
-        Promise.all(members.map(({ worker }) => {
+      Effect.promise(() => {
+        if (members.length > 0) keepKoffi()
+        return Promise.all(members.map(({ worker }) => {
           worker.removeAllListeners()
           return worker.terminate()
         }))
-      )
+      })
     )
 
     // A thread cannot be interrupted in the middle of a batch. An interrupt waits for it (a batch is a few blocks), so

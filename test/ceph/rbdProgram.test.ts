@@ -95,6 +95,23 @@ describe("the rbd program", () => {
 
   const exits: ReadonlyArray<readonly [number, string, string, RegExp]> = [
     [2, "rbd: error opening image vm: (2) No such file or directory\n", "ENOENT", /error opening image vm/],
+    [2, "rbd: delete error: (2) No such file or directory\n", "ENOENT", /delete error/],
+    [2, "error setting snapshot context: (2) No such file or directory\n", "ENOENT", /snapshot context/],
+    [2, "rbd: failed to remove snapshot: (2) No such file or directory\n", "ENOENT", /failed to remove/],
+    [2, "rbd: error opening pool 'p q': (2) No such file or directory\n", "ENOPOOL", /there is no pool "p q"/],
+    [2, "rbd: namespace 'ns' does not exist.\n", "ENOPOOL", /the pool has no namespace "ns"/],
+    [
+      2,
+      "did not load config file, using default settings.\n2026-11-27T10:19:10.325+0000 7f8c28f84380 -1 can't open " +
+      "/nonexistent: (2) No such file or directory\n\nunable to get monitor info from DNS SRV with service name: " +
+      "ceph-mon\nrbd: couldn't connect to the cluster!\n",
+      "ENOTCONN",
+      /no cluster was found, since there is no configuration of Ceph \(\/nonexistent\)/
+    ],
+    [2, "rbd: couldn't connect to the cluster!\n", "ENOTCONN", /names no monitors/],
+    // whatever else it means, it does not mean that something is known not to be there
+    [2, "rbd: something new: (2) No such file or directory\n", "UNKNOWN", /something new/],
+    [2, "", "UNKNOWN", /no reason was given/],
     [
       16,
       "2026-11-23T12:30:50.392+0000 7fa7edd766c0 -1 librbd::Operations: snapshot is protected\n\nrbd: snapshot 'x' is " +
@@ -108,7 +125,7 @@ describe("the rbd program", () => {
     [200, "", "UNKNOWN", /no reason was given/]
   ]
   for (const [exitCode, stderr, code, text] of exits) {
-    it.effect(`means ${code} when it exits with ${exitCode}`, () =>
+    it.effect(`means ${code} when it exits with ${exitCode} and says ${JSON.stringify(stderr.slice(0, 40))}`, () =>
       answering({ exitCode, stderr }).run(Effect.gen(function*() {
         const error = yield* Effect.flip(info)
         assert.strictEqual(error.code, code)

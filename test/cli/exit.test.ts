@@ -51,10 +51,11 @@ describe("the end of a command", () => {
     assert.strictEqual(ending(cause, quiet).code, 1)
   })
 
-  it("is 130 or 143 when interrupted", () => {
+  it("is 128 and the number of the signal when interrupted", () => {
     const cause = Cause.interrupt(FiberId.none)
     assert.strictEqual(ending(cause, { verbose: false, signal: "SIGINT" }).code, 130)
     assert.strictEqual(ending(cause, { verbose: false, signal: "SIGTERM" }).code, 143)
+    assert.strictEqual(ending(cause, { verbose: false, signal: "SIGHUP" }).code, 129)
     assert.deepStrictEqual(ending(cause, quiet).lines, ["backy: interrupted"])
   })
 

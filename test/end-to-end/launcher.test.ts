@@ -113,7 +113,7 @@ describe("the launcher", () => {
       const { status, stdout } = run(join(home, "dist/backy"), ["a", "b"], { PATH: pathWithNode(version) })
       assert.deepStrictEqual({ status, stdout }, {
         status: 0,
-        stdout: `node from PATH runs ${home}/dist/start.cjs a b\n`
+        stdout: `node from PATH runs --disable-sigusr1 ${home}/dist/start.cjs a b\n`
       })
     }
   })
@@ -138,6 +138,49 @@ describe("the launcher", () => {
     assert.strictEqual(run(backy, ["die"]).signal, "SIGTERM")
     const { pid, stdout } = run(backy, ["x"])
     assert.strictEqual(reportOf(stdout).pid, pid)
+  })
+})
+
+describe("the launcher's `check`", () => {
+  /** A result that a monitoring system takes for UNKNOWN, and why. */
+  const reasonOf = ({ status, stdout }: ReturnType<typeof run>) => status === 3 ? stdout : `exit code ${status}`
+
+  it("is UNKNOWN without a Node.js, where every other command fails", () => {
+    const backy = join(install("check without node", { packaged: false }), "dist/backy")
+    const PATH = join(root, "nowhere")
+    assert.match(
+      reasonOf(run("/bin/sh", [backy, "-b", "find", "check", "-c", "x"], { PATH })),
+      /^UNKNOWN: Node\.js 24 or newer is/
+    )
+    assert.strictEqual(run("/bin/sh", [backy, "-b", "check", "backup", "check"], { PATH }).status, 1)
+  })
+
+  it("is UNKNOWN when its Node.js or the program cannot be run, crashes, or says nothing", () => {
+    const home = install("check that fails", { packaged: true })
+    const backy = join(home, "dist/backy")
+    for (
+      const program of ["process.abort()", "process.exit(1)", "throw new Error()", "syntax error", "process.exit(75)"]
+    ) {
+      write(join(home, "dist/start.cjs"), program)
+      assert.match(
+        reasonOf(run(backy, ["check"])),
+        /^UNKNOWN: backy ended without an answer \(code \d+\); standard error says more\n$/
+      )
+    }
+    rmSync(join(home, "dist/start.cjs"))
+    assert.match(reasonOf(run(backy, ["check"])), /^UNKNOWN: backy ended without an answer/)
+    rmSync(join(home, packagedNode))
+    write(join(home, packagedNode), "no program at all")
+    assert.match(reasonOf(run(backy, ["check"])), /^UNKNOWN: backy ended without an answer/)
+  })
+
+  it("answers as the program does", () => {
+    const home = install("check that answers", { packaged: true })
+    for (const [code, word] of [[0, "OK"], [1, "WARNING"], [2, "CRITICAL"], [3, "UNKNOWN"]] as const) {
+      write(join(home, "dist/start.cjs"), `console.log("${word}: it is\\nso | a=1"); process.exitCode = ${code}`)
+      const { status, stdout } = run(join(home, "dist/backy"), ["-v", "check", "a b"])
+      assert.deepStrictEqual({ status, stdout }, { status: code, stdout: `${word}: it is\nso | a=1\n` })
+    }
   })
 })
 

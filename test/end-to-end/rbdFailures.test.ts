@@ -51,3 +51,23 @@ describe("restoring to an RBD image", () => {
     })
   }
 })
+
+describe("an rbd that ends with 2 for another reason than that there is no image", () => {
+  const reasons = {
+    "no configuration": [
+      "can't open /nonexistent: (2) No such file or directory\nrbd: couldn't connect to the cluster!",
+      "no cluster was found, since there is no configuration of Ceph (/nonexistent); CEPH_CONF may name one (ENOTCONN)"
+    ],
+    "no pool": ["rbd: error opening pool 'rbd': (2) No such file or directory", "there is no pool \"rbd\" (ENOPOOL)"],
+    "no namespace": ["rbd: namespace 'n' does not exist.", "the pool has no namespace \"n\" (ENOPOOL)"]
+  } as const
+  for (const [name, [said, meaning]] of Object.entries(reasons)) {
+    it(`is not taken for a name that is free: ${name}`, async () => {
+      await ok(...shop.args("backup", "daily"))
+      const rbd = fakeRbd({ info: `printf '%s\\n' "${said}" >&2; exit 2`, import: "exit 0" })
+      const { code, err } = await rbd.backy("restore", "rbd:rbd/x")
+      assert.deepStrictEqual([code, err], [1, `backy: cannot look at rbd/x: ${meaning}\n`])
+      assert.notInclude(rbd.asked(), "import")
+    })
+  }
+})
