@@ -17,6 +17,7 @@ import { BlockFile } from "../platform/BlockFile.ts"
 import { inOwnFiber } from "../platform/inOwnFiber.ts"
 import { Process, type ProcessFailed } from "../platform/Process.ts"
 import { format, type ImageName, RbdError, type Reader } from "../platform/Rbd.ts"
+import { socketFolder } from "../platform/socketFolder.ts"
 import { variable } from "../platform/variable.ts"
 
 /** Runs `rbd` with these arguments. */
@@ -115,8 +116,8 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
     const openNbd = Effect.fnUntraced(function*(image: ImageName, snapshot: string | undefined) {
       const what = format(image, snapshot)
       const directory = yield* Effect.mapError(
-        files.makeTempDirectoryScoped({ prefix: "backy-" }),
-        () => failed(what, "no directory for a socket could be made below TMPDIR")
+        files.makeTempDirectoryScoped({ directory: socketFolder(), prefix: "backy-" }),
+        () => failed(what, `no directory for a socket could be made in ${socketFolder()}`)
       )
       const socket = `${directory}/nbd`
       const options = [

@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { mkdtempSync, rmSync } from "node:fs"
 import { connect, createServer, type OnReadOpts, type Socket } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as PieceQueue from "./pieceQueue.ts"
 import { follow, type PipeReader } from "./pipeReader.ts"
+import { socketFolder } from "./socketFolder.ts"
 
 const BUFFER = 2 * 1024 * 1024
 /** A buffer with less room than this is full: as much as Linux gives of a socket at a time, about. */
@@ -68,7 +68,7 @@ const connected = (onread: OnReadOpts) =>
   Effect.async<{ readonly theirs: Socket; readonly ours: Socket }, unknown>((resume) => {
     try {
       // nobody else may enter it, so nobody else connects
-      const directory = mkdtempSync(join(tmpdir(), "backy-"))
+      const directory = mkdtempSync(join(socketFolder(), "backy-"))
       const server = createServer()
       const done = (result: Effect.Effect<{ readonly theirs: Socket; readonly ours: Socket }, unknown>) => {
         server.close()
@@ -89,7 +89,7 @@ const connected = (onread: OnReadOpts) =>
     }
   })
 
-/** A pipe until the scope ends; `onError` says what it means that it broke. Fails where TMPDIR cannot hold a socket. */
+/** A pipe until the scope ends; `onError` says what it means that it broke. Fails where no socket can be made. */
 export const make = <E>(onError: (cause: unknown) => E): Effect.Effect<BulkPipe<E>, unknown, Scope.Scope> =>
   Effect.suspend(() => {
     const buffers = makeBuffers()

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto"
 import * as FS from "node:fs"
 import * as NodeProcess from "../../src/platform/nodeProcess.ts"
 import { layerMemory, Process } from "../../src/platform/Process.ts"
+import { socketFolder } from "../../src/platform/socketFolder.ts"
 import { processContract, scripts } from "../support/contract/Process.contract.ts"
 
 processContract("real", NodeProcess.layer)
@@ -128,6 +129,19 @@ describe("real processes", () => {
       )
       assert.strictEqual(line, "there\n")
     }).pipe(Effect.provide(NodeProcess.layer)))
+
+  it("a folder for a socket is short, however long TMPDIR is", () => {
+    const before = process.env["TMPDIR"]
+    try {
+      for (const length of [10, 60, 67, 68, 120]) {
+        process.env["TMPDIR"] = `/${"d".repeat(length - 1)}`
+        assert.strictEqual(socketFolder(), length <= 67 ? process.env["TMPDIR"] : "/tmp")
+      }
+    } finally {
+      if (before === undefined) delete process.env["TMPDIR"]
+      else process.env["TMPDIR"] = before
+    }
+  })
 
   it.live("a program whose output nobody reads on stands still", () =>
     Effect.gen(function*() {
