@@ -61,7 +61,7 @@ const prepared = (() => {
       bench.run(Scenarios.backup)
       bench.image("acb.d")
       bench.run(Scenarios.cow)
-      bench.image("ee")
+      bench.image("ceb.d")
       bench.run(Scenarios.backup)
       bench.run(distrust({ revisions: "KDYVkEfuhFx5cpRJDZbZGm", from: undefined, until: undefined, wait }))
     },
