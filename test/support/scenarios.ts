@@ -90,7 +90,7 @@ export interface Bench {
 }
 
 /** An image of one letter a chunk. */
-const imageOf = (letters: string, tail = 0): Uint8Array => {
+export const imageOf = (letters: string, tail = 0): Uint8Array => {
   const bytes = new Uint8Array(letters.length * BLOCK - (tail > 0 ? BLOCK - tail : 0))
   for (let index = 0; index < letters.length; index++) {
     if (letters[index] !== ".") bytes.fill(letters.charCodeAt(index), index * BLOCK, (index + 1) * BLOCK)
