@@ -95,7 +95,10 @@ const lockOpened = (kernel: KernelLocks): Context.Tag.Service<FileLock>["acquire
       if (!(yield* kernel.lock(descriptor, path, "exclusive"))) {
         return yield* new FileInUse({ path, by: "another process" })
       }
-      const by = kernel.foreign(descriptor)
+      const by = yield* Effect.try({
+        try: () => kernel.foreign(descriptor),
+        catch: (cause) => fromUnknown("lock", path, cause)
+      }).pipe(Effect.tapError(() => Effect.sync(() => kernel.unlock(descriptor))))
       if (by === undefined) return
       kernel.unlock(descriptor)
       return yield* new FileInUse({ path, by })

@@ -17,7 +17,7 @@ export interface KernelLocks {
     path: string,
     mode: "shared" | "exclusive"
   ) => Effect.Effect<boolean, IoError>
-  /** Who holds a lock of another kind on it, as a running VM does; `undefined`: nobody. */
+  /** Who holds a lock of another kind on it, as a running VM does; `undefined`: nobody. May throw. */
   readonly foreign: (descriptor: Descriptor) => string | undefined
   /** Called before the descriptor is closed, which unlocks it. */
   readonly unlock: (descriptor: Descriptor) => void
