@@ -18,7 +18,7 @@ for word in "$@"; do
     continue
   fi
   case $word in
-    -b | -l | -vb | -vl | --directory | --log | --log-level | --completions) skip=1 ;;
+    -b | -l | -vb | -vl | --directory | --log | --log-level | --completions | --plugin) skip=1 ;;
     -*) ;;
     *)
       command=$word
@@ -29,6 +29,13 @@ done
 
 # SIGUSR1 would open Node's debugger, as root to every user of the machine.
 flags=--disable-sigusr1
+
+# Node.js opens /dev/null in the place of a closed standard output, and an image that nobody gets would count as
+# restored. What is only open for reading fails each write instead.
+if ! { true 3>&1; } 2>/dev/null; then
+  exec 1</dev/null
+fi
+
 # The scheduler runs for months beside others: V8 takes a third of the memory when it may not let garbage lie so long.
 [ "$command" = scheduler ] && flags="$flags --max-semi-space-size=4 --heap-growing-percent=40"
 

@@ -138,7 +138,13 @@ const toFile = (
   map: Image,
   claimed: Claimed,
   salvage: boolean
-) => writeTo(claimed, map.size, (target) => write(revision, map, target, salvage))
+) =>
+  writeTo(
+    claimed,
+    map.size,
+    (target) => write(revision, map, target, salvage),
+    ({ lost }) => lost.length === 0 ? "done" : "failed"
+  )
 
 const write = Effect.fnUntraced(function*(
   revision: RevisionId,

@@ -12,6 +12,7 @@ import { FileLock } from "../platform/FileLock.ts"
 import * as Files from "../platform/Files.ts"
 import { fromPlatform, IoError } from "../platform/IoError.ts"
 import { contentOf } from "./blank.ts"
+import * as Finished from "./Finished.ts"
 import { isOfRepository } from "./ownFiles.ts"
 import * as Partial from "./partial.ts"
 import { isImage, kernelPlace, restsOnRepository } from "./targetFacts.ts"
@@ -158,20 +159,22 @@ const opened = ({ descriptor, path }: Opened): Opened => ({ path, descriptor })
 /**
  * Lets `use` write an image of `size` bytes, and makes it durable. A new file appears under its name only when all is
  * done; an existing one is emptied first. An error of sync, close or truncate fails the whole, and so does it when by
- * then something else is found at the path.
+ * then something else is found at the path. At the moment from which all is there, `outcome` is told.
  */
 export const writeTo = Effect.fn("writeTo")(function*<A, E, R>(
   claimed: Claimed,
   size: number,
-  use: (target: TargetFile) => Effect.Effect<A, E, R>
+  use: (target: TargetFile) => Effect.Effect<A, E, R>,
+  outcome: (result: A) => Finished.Outcome
 ) {
-  return yield* claimed._tag === "New" ? newFile(claimed, size, use) : existing(claimed, size, use)
+  return yield* claimed._tag === "New" ? newFile(claimed, size, use, outcome) : existing(claimed, size, use, outcome)
 })
 
 const newFile = Effect.fnUntraced(function*<A, E, R>(
   { path, real }: Claimed,
   size: number,
-  use: (target: TargetFile) => Effect.Effect<A, E, R>
+  use: (target: TargetFile) => Effect.Effect<A, E, R>,
+  outcome: (result: A) => Finished.Outcome
 ) {
   const refuse = (reason: string) => new TargetRefused({ path, reason })
   if (yield* Partial.removeLeftovers(real)) return yield* refuse("another restore to it is under way")
@@ -179,11 +182,13 @@ const newFile = Effect.fnUntraced(function*<A, E, R>(
   yield* file.truncate(size)
   const result = yield* use({ file: opened(file), zeros: "skip" })
   yield* file.sync
-  yield* Effect.catchIf(
+  const published = Effect.catchIf(
     publish,
     ({ code }) => code === "EEXIST",
     () => refuse("meanwhile there is a file of that name")
   )
+  // a signal that comes while the name is made durable must not make a failure of it
+  yield* Effect.uninterruptible(Effect.zipRight(published, Finished.tell(outcome(result))))
   yield* file.close
   return result
 })
@@ -191,7 +196,8 @@ const newFile = Effect.fnUntraced(function*<A, E, R>(
 const existing = Effect.fnUntraced(function*<A, E, R>(
   { file, path, stat }: Extract<Claimed, { readonly _tag: "Existing" }>,
   size: number,
-  use: (target: TargetFile) => Effect.Effect<A, E, R>
+  use: (target: TargetFile) => Effect.Effect<A, E, R>,
+  outcome: (result: A) => Finished.Outcome
 ) {
   const isDevice = stat.kind === "block-device"
   if (isDevice && stat.size < size) {
@@ -213,6 +219,7 @@ const existing = Effect.fnUntraced(function*<A, E, R>(
     const detail = "another file has taken its place while it was written"
     return yield* new IoError({ operation: "restore to", path, code: "ESTALE", detail })
   }
+  yield* Finished.tell(outcome(result))
   yield* file.close
   return result
 })

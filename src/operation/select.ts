@@ -40,6 +40,10 @@ export const select = Effect.fn("select")(function*(spec: Selection) {
 
 const selectFrom = Effect.fnUntraced(function*(spec: Selection, history: History) {
   const parsed = yield* RevisionSpec.parse(spec)
+  const broken = history.broken.find(({ id }) => id === spec)
+  if (broken !== undefined) {
+    return yield* new RevisionSpec.SpecFailed({ name: spec, reason: `${broken.path} cannot be used: ${broken.reason}` })
+  }
   const revisions = [...history.complete, ...history.incomplete]
   // the system's zone takes 60 ms to find out, and only dates need it
   const zone = /\d-\d/.test(spec) ? DateTime.zoneMakeLocal() : DateTime.zoneMakeOffset(0)

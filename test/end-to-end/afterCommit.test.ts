@@ -75,6 +75,11 @@ describe("what was done", () => {
     for (const command of ["expire -n", "purge -n", "upgrade -n", "status", "find", "diff 0 0", "reports list"]) {
       assert.strictEqual((await bash(`backy -b vm ${command} >/dev/full`, shop.folder)).code, 1, command)
     }
+    for (const command of ["restore -", "status", "diff 0 0"]) {
+      const { code, err } = await bash(`backy -b vm ${command} >&-`, shop.folder)
+      assert.strictEqual(code, 1, command)
+      assert.match(err, /standard output: .*\(EBADF\)/, command)
+    }
     await bash(`chunk=$(ls vm/chunks/*/*.zst | head -n 1); chmod u+w $chunk; printf x >$chunk`, shop.folder)
     assert.strictEqual((await bash("backy -b vm verify >/dev/full", shop.folder)).code, 1)
   })

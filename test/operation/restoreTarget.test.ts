@@ -2,9 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
+import * as Finished from "../../src/operation/Finished.ts"
 import * as OutputPort from "../../src/operation/Output.ts"
 import { restore } from "../../src/operation/restore.ts"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
@@ -55,6 +58,36 @@ const refuses = (scene: Scenario.Scene, attempt: ReturnType<typeof restoreTo>, r
   })
 
 describe("a new file", () => {
+  it.effect("is restored, whatever signal comes once it has its name", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        yield* backupOf(scene, image)
+        const finished = Finished.make()
+        const fiber = yield* Effect.fork(
+          Effect.provideService(restoreTo(TARGET), Finished.Finished, finished)
+        )
+        scene.memory.onOperation = (_, name) => {
+          if (name !== "link") return
+          assert.isUndefined(finished.outcome())
+          fiber.unsafeInterruptAsFork(FiberId.none)
+        }
+        assert.isTrue(Exit.isInterrupted(yield* Fiber.await(fiber)))
+        assert.strictEqual(finished.outcome(), "done")
+        assert.deepStrictEqual(bytesOf(scene.disk, TARGET), image)
+      })
+    ))
+
+  it.effect("is refused by name for a revision whose metadata cannot be read", () =>
+    inScene((scene) =>
+      Effect.gen(function*() {
+        const { revision } = yield* backupOf(scene, image)
+        const path = `${REPOSITORY}/${revision.id}.rev`
+        Scenario.tamper(scene, path, () => new Uint8Array(0))
+        const { message } = yield* failureOf(restoreTo(TARGET, { revision: revision.id }))
+        assert.include(message, `${path} cannot be used: `)
+      })
+    ))
+
   it.effect("may have the longest name that there is", () =>
     inScene((scene) =>
       Effect.gen(function*() {
