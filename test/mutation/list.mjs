@@ -696,14 +696,14 @@ const programs = [
   {
     name: "an error that an NBD server answers is not told",
     file: "src/nbd/Client.ts",
-    from: "if (code !== 0) return",
-    to: "if (code < 0) return",
+    from: "if (reply.error !== 0) return",
+    to: "if (reply.error < 0) return",
     tests: [of("nbd/Client")]
   },
   {
     name: "the answer to another request of an NBD server counts",
     file: "src/nbd/Client.ts",
-    from: "|| reply.readBigUInt64BE(8) !== cookie",
+    from: "|| reply.cookie !== cookie",
     to: "",
     tests: [of("nbd/Client")]
   },
