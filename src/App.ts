@@ -15,9 +15,11 @@ import * as Stdout from "./cli/Stdout.ts"
 import * as Config from "./config/Config.ts"
 import { defaults, type Settings } from "./config/Settings.ts"
 import * as Logging from "./logging.ts"
+import { Listener } from "./nbd/Listener.ts"
 import { Daemon } from "./operation/Daemon.ts"
 import type { BlockFile as BlockFileTag } from "./platform/BlockFile.ts"
 import { Connector } from "./platform/Consul.ts"
+import { Foreground } from "./platform/Foreground.ts"
 import type { IoError } from "./platform/IoError.ts"
 import { LockOwner } from "./platform/LockHolder.ts"
 import * as BlockFile from "./platform/nodeBlockFile.ts"
@@ -49,7 +51,7 @@ const workers = (settings: Settings): Effect.Effect<number, CommandLineInvalid> 
 }
 
 /** The commands that read or write the contents of many chunks. */
-const heavy: ReadonlySet<string> = new Set(["backup", "restore", "upgrade", "verify"])
+const heavy: ReadonlySet<string> = new Set(["backup", "restore", "upgrade", "verify", "nbd"])
 
 /** Where a daemon that started us wants to hear how far we are: a pipe that it left open for that. */
 const reporter = (): ((line: string) => void) | undefined => {
@@ -133,6 +135,16 @@ const consul = Layer.succeed(Connector, {
 const plugins = (globals: Globals) =>
   Layer.succeed(Plugins.Plugins, [...globals.plugins, ...Plugins.pathsIn(process.env.BACKY_PLUGINS)])
 
+/** Few commands listen, or hand the terminal on. */
+const listener = Layer.succeed(Listener, {
+  listen: (address) =>
+    Effect.flatMap(Effect.promise(() => import("./nbd/nodeListener.ts")), ({ listen }) => listen(address))
+})
+const foreground = Layer.succeed(Foreground, {
+  run: (line, env) =>
+    Effect.flatMap(Effect.promise(() => import("./platform/nodeForeground.ts")), ({ run }) => run(line, env))
+})
+
 /** As whom people know this process: the file that Node runs has another name. */
 const owner = Layer.succeed(LockOwner, {
   pid: process.pid,
@@ -177,6 +189,8 @@ export const AppLive = (streams: Streams, globals: Globals): Layer.Layer<Service
     Reflink.layer,
     programs,
     consul,
+    listener,
+    foreground,
     Stdout.layer(streams.stdout)
   ).pipe(
     Layer.provideMerge(files),

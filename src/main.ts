@@ -26,6 +26,7 @@ process.once("exit", endWithoutKoffi)
 const finished = Finished.make()
 let code: number = EXIT.bug
 let command = ""
+let isServer = false
 let signal: Signals.Ending | undefined
 // the launcher has seen that the signal was ignored when we were started (nohup); Node.js forgets that
 const isNoHangup = process.env["BACKY_NO_HANGUP"] === "1"
@@ -63,6 +64,7 @@ const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
 
 Cli.run(process.argv.slice(2), (globals) => {
   command = globals.command
+  isServer = globals.isServer
   // loaded when a command is run: --help and a mistyped word need none of it
   return Layer.unwrapEffect(Effect.promise(async () => (await import("./App.ts")).AppLive({ stdout, screen }, globals)))
 }).pipe(
@@ -79,8 +81,8 @@ Cli.run(process.argv.slice(2), (globals) => {
         process.stderr.write("", () => onExit(code))
         return
       }
-      // to be told to stop is how a daemon ends
-      if (command === "scheduler" && signal !== undefined) return onExit(EXIT.done)
+      // to be told to stop is how a server ends
+      if (isServer && signal !== undefined) return onExit(EXIT.done)
       // the work was done when the signal came: it has done what it was asked for
       const outcome = finished.outcome()
       if (outcome !== undefined) {

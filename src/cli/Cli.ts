@@ -16,6 +16,7 @@ import { resolve } from "node:path"
 import { stripVTControlCharacters } from "node:util"
 import pkg from "../../package.json" with { type: "json" }
 import { printable } from "../domain/printable.ts"
+import type { Listener } from "../nbd/Listener.ts"
 import type { Daemon } from "../operation/Daemon.ts"
 import * as Finished from "../operation/Finished.ts"
 import type * as Port from "../operation/Output.ts"
@@ -23,6 +24,7 @@ import type { BlockFile } from "../platform/BlockFile.ts"
 import type { Connector } from "../platform/Consul.ts"
 import type { Devices } from "../platform/Devices.ts"
 import type { FileLock } from "../platform/FileLock.ts"
+import type { Foreground } from "../platform/Foreground.ts"
 import type { Process } from "../platform/Process.ts"
 import type { Rbd } from "../platform/Rbd.ts"
 import type { Repository } from "../repository/Repository.ts"
@@ -41,6 +43,7 @@ import * as Help from "./help.ts"
 import { command as init } from "./init.ts"
 import { command as jobs } from "./jobs.ts"
 import { load } from "./load.ts"
+import { command as nbd } from "./nbd.ts"
 import { notUtf8 } from "./notUtf8.ts"
 import * as Output from "./output.ts"
 import * as Plugins from "./plugins.ts"
@@ -65,6 +68,8 @@ export interface Globals {
   /** Absolute paths of the plug-ins that `--plugin` names. */
   readonly plugins: ReadonlyArray<string>
   readonly verbose: boolean
+  /** It runs until it is told to end, which is no failure then. */
+  readonly isServer: boolean
 }
 
 /** What the commands work with. */
@@ -77,6 +82,8 @@ export type Services =
   | Devices
   | FileLock
   | FileSystem.FileSystem
+  | Foreground
+  | Listener
   | Port.Output
   | Process
   | Rbd
@@ -120,6 +127,7 @@ const backy = Command.withSubcommands(root, [
   init,
   backup,
   restore,
+  nbd,
   status,
   find,
   verify,
@@ -144,6 +152,7 @@ export const grammar = Argv.grammar(root, {
   init: Argv.grammar(init),
   backup: Argv.grammar(backup),
   restore: Argv.grammar(restore),
+  nbd: Argv.grammar(nbd),
   status: Argv.grammar(status),
   find: Argv.grammar(find),
   verify: Argv.grammar(verify),
@@ -199,7 +208,7 @@ export const run = <E extends KnownError>(
       Command.transformHandler((handler, options) =>
         Option.isSome(options.log) ? Effect.tapErrorCause(handler, logFailure) : handler
       ),
-      Command.provide((options) => layerOf(globalsOf(options, request.commands))),
+      Command.provide((options) => layerOf(globalsOf(options, request))),
       Command.transformHandler(Effect.withConsole(console))
     )
     yield* Command.run(command, { name: "backy", version: pkg.version })(["node", "backy", ...request.words]).pipe(
@@ -236,13 +245,14 @@ const tell = Effect.fnUntraced(function*({ command, commands, shell, wants }: Ar
 
 const globalsOf = (
   options: Effect.Effect.Success<typeof root>,
-  commands: ReadonlyArray<string>
+  { commands: [command], words }: Argv.Request
 ): Globals => ({
-  command: commands[0] ?? "backy",
+  command: command ?? "backy",
   directory: resolve(options.directory),
   log: Option.getOrUndefined(Option.map(options.log, (path) => resolve(path))),
   plugins: Plugins.pathsIn(Option.getOrUndefined(options.plugin)).map((path) => resolve(path)),
-  verbose: options.verbose
+  verbose: options.verbose,
+  isServer: command === "scheduler" || (command === "nbd" && !words.includes("--run"))
 })
 
 /** What the library says in its own words. */

@@ -5,9 +5,7 @@ import * as Stream from "effect/Stream"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import { counted } from "../domain/counted.ts"
 import * as Extent from "../domain/Extent.ts"
-import type { Revision } from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
-import * as History from "../repository/History.ts"
 import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
@@ -20,6 +18,7 @@ import { Output } from "./Output.ts"
 import { Progress } from "./Progress.ts"
 import { claim, type Claimed, type TargetFile, writeTo } from "./restoreTarget.ts"
 import { RevisionIncomplete, selectOne } from "./select.ts"
+import { warnOfRevision } from "./warnOfRevision.ts"
 
 /**
  * Blocks read ahead at a time for standard output: they wait in memory for their turn. The content of one alone need
@@ -87,8 +86,7 @@ export const restore = Effect.fn("restore")(function*(options: {
   const repository = yield* Repository
   const revision = yield* selectOne(options.revision)
   if (!revision.isComplete) return yield* new RevisionIncomplete({ id: revision.id })
-  yield* warnIfDistrusted(revision)
-  yield* warnIfOlder(revision)
+  yield* warnOfRevision(revision)
   const map = yield* repository.readMap(revision)
   const { lost, written } = claimed === undefined
     ? yield* toOutput(revision.id, map, options.salvage)
@@ -99,27 +97,6 @@ export const restore = Effect.fn("restore")(function*(options: {
   }
   return { revision: revision.id, size: map.size, written } satisfies RestoreReport
 }, Effect.scoped)
-
-const warnIfDistrusted = Effect.fnUntraced(function*(revision: Revision) {
-  if (revision.isTrusted) return
-  const { history } = yield* Repository
-  const trusted = History.newestTrusted(yield* history)
-  yield* Effect.logWarning(
-    `revision ${revision.id} is distrusted; ` +
-      (trusted === undefined ? "no trusted one exists" : `the newest trusted one is ${trusted.id}`)
-  )
-})
-
-/** Revisions go by their times. Of one whose clock was ahead, or of others whose was back, only the parents tell. */
-const warnIfOlder = Effect.fnUntraced(function*(revision: Revision) {
-  const { history } = yield* Repository
-  const later = History.madeAfter(yield* history, revision)
-  if (later === undefined) return
-  yield* Effect.logWarning(
-    `revision ${later.id} was made after ${revision.id}, although its time is earlier: a clock was wrong, ` +
-      `and what is restored is older than ${later.id}`
-  )
-})
 
 const lostOf = (map: Image, bad: ReadonlyArray<Protocol.BadChunk>): Array<Lost> =>
   bad.map(({ id, index, why }) => ({

@@ -96,7 +96,8 @@ describe("backy", () => {
         directory: resolve(directory),
         log: resolve("log"),
         plugins: ["/x.mjs", resolve("y.mjs")],
-        verbose: true
+        verbose: true,
+        isServer: false
       }])
     }))
 })

@@ -9,7 +9,7 @@ import { Listener } from "../../src/nbd/Listener.ts"
 export type Side = Duplex
 
 /** Both sides of a connection. As with sockets, the other side hears of it when one is destroyed. */
-export const pair = (): readonly [Duplex, Duplex] => {
+const pair = (): readonly [Duplex, Duplex] => {
   const [ours, theirs] = duplexPair()
   for (const [side, other] of [[ours, theirs], [theirs, ours]] as const) {
     // whoever uses it hears of it, too
