@@ -1,6 +1,6 @@
 /** The first bytes of an image are a guest's, who may write there what looks like a file of ours. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as ChunkMap from "../../src/domain/ChunkMap.ts"
 import { find } from "../../src/operation/find.ts"

@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FastCheck from "effect/FastCheck"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type { RevisionId } from "../../src/domain/RevisionId.ts"
 import { type Export, Fault, type Writer } from "../../src/nbd/Export.ts"
 import * as Protocol from "../../src/nbd/protocol.ts"
@@ -296,9 +296,9 @@ describe("an overlay", () => {
       Effect.scoped(Effect.gen(function*() {
         const disk = yield* opened()
         const writer = writerOf(disk)
-        failWhere({ memory, disk: memory.disk, log: [] }, (name) => name === "write" ? "ENOSPC" : undefined)
+        failWhere({ memory }, (name) => name === "write" ? "ENOSPC" : undefined)
         assert.strictEqual((yield* Effect.flip(writer.write(3, Uint8Array.of(1)))).code, "ENOSPC")
-        heal({ memory, disk: memory.disk, log: [] })
+        heal({ memory })
         assert.deepStrictEqual(yield* contentOf(disk), original)
         yield* writer.write(3, Uint8Array.of(1))
         yield* writer.flush
@@ -313,9 +313,9 @@ describe("an overlay", () => {
       Effect.scoped(Effect.gen(function*() {
         const writer = writerOf(yield* opened())
         yield* writer.write(3, Uint8Array.of(1))
-        failWhere({ memory, disk: memory.disk, log: [] }, (name) => name === "datasync" ? "EIO" : undefined)
+        failWhere({ memory }, (name) => name === "datasync" ? "EIO" : undefined)
         assert.strictEqual((yield* Effect.flip(writer.flush)).code, "EIO")
-        heal({ memory, disk: memory.disk, log: [] })
+        heal({ memory })
         assert.isTrue(Exit.isFailure(yield* Effect.exit(writer.flush)))
         assert.isTrue(Exit.isFailure(yield* Effect.exit(writer.write(3, Uint8Array.of(1)))))
       }))

@@ -100,7 +100,7 @@ export const damages: Record<string, (bytes: Uint8Array) => Uint8Array> = {
 
 /** Lets the calls fail for which `which` names an errno. */
 export const failWhere = (
-  { memory }: Scene,
+  { memory }: Pick<Scene, "memory">,
   which: (name: keyof Disk, path: string) => string | undefined
 ): void => {
   memory.onOperation = (_, name, path) => {
@@ -110,7 +110,7 @@ export const failWhere = (
 }
 
 /** The disk is well again. */
-export const heal = ({ memory }: Scene): void => {
+export const heal = ({ memory }: Pick<Scene, "memory">): void => {
   memory.onOperation = undefined
 }
 
