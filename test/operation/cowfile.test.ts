@@ -115,11 +115,13 @@ for (const [title, reflink] of [["sharing blocks", Reflink.layerDisk], ["with fu
       return Effect.gen(function*() {
         setFile(memory.disk, IMAGE, image(5 * CHUNK))
         let lost = false
+        let written = ""
         memory.onOperation = (_, name, path) => {
+          if (name === "write" && /\/\.[^./]+\.\w+\.tmp$/.test(path)) written = path
           // the kernel gives up writing an image back while the next block is read
-          if (name === "close" && /\/\.[^./]+\.\w+\.tmp$/.test(path) && !lost) {
+          if (name === "read" && path === IMAGE && written !== "" && !lost) {
             lost = true
-            memory.failWriteBack(path)
+            memory.failWriteBack(written)
           }
         }
         const outcome = yield* Effect.either(cow())
