@@ -5,6 +5,7 @@ import { execute } from "../../src/daemon/commands.ts"
 import { jobsTable } from "../../src/daemon/shellTable.ts"
 import { escaped } from "../../src/domain/printable.ts"
 import * as Yaml from "../../src/domain/Yaml.ts"
+import * as DigestLine from "../../src/platform/digestLine.ts"
 import * as IoError from "../../src/platform/IoError.ts"
 import { status } from "../support/jobStatus.ts"
 import { REPOSITORY, setFile } from "../support/World.ts"
@@ -20,16 +21,22 @@ const isClean = (lines: ReadonlyArray<string>, where: string) => {
 }
 
 const rev = (id: string, fields: Record<string, unknown>): Uint8Array =>
-  new TextEncoder().encode(escaped(JSON.stringify({
-    uuid: id,
-    backend_type: "chunked",
-    timestamp: "2026-10-01 00:00:00+00:00",
-    stats: { bytes_written: 5, duration: 2 },
-    tags: ["daily"],
-    trust: "trusted",
-    parent: "",
-    ...fields
-  })))
+  // whoever writes hostile texts can write their digest, too
+  DigestLine.seal(
+    "# digest ",
+    new TextEncoder().encode(`${
+      escaped(JSON.stringify({
+        uuid: id,
+        backend_type: "chunked",
+        timestamp: "2026-10-01 00:00:00+00:00",
+        stats: { bytes_written: 5, duration: 2 },
+        tags: ["daily"],
+        trust: "trusted",
+        parent: "",
+        ...fields
+      }))
+    }\n`)
+  )
 
 const HOSTILE = "nasty22222222222222222"
 const BROKEN = "broken2222222222222222"

@@ -55,6 +55,7 @@ const judged = (calls: ReadonlyArray<Call>) => {
       case "mkdir":
         named.add(dirname(path))
         break
+      case "link":
       case "rename":
         if (written.has(path)) wrong.push(`${to} has its name before its content is synced`)
         if (to.endsWith(".rev") && named.size > 0) {

@@ -95,7 +95,11 @@ describe.skipIf(whyNot("ext4") !== undefined)("a block device", () => {
       writeFileSync(source.path, Buffer.alloc(5 * MIB))
       await ok("-b", repository, "backup", "daily")
       writeFileSync(large.path, Buffer.alloc(8 * MIB, 0xee))
-      await ok("-b", repository, "restore", large.path)
+      assert.match(
+        await fails(1, "-b", repository, "restore", large.path),
+        /it holds data at byte 0 \(-f overwrites it\)/
+      )
+      await ok("-b", repository, "restore", "-f", large.path)
       execFileSync("cmp", ["-n", String(6 * MIB), large.path, source.path])
 
       assert.match(

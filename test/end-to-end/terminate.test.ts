@@ -66,8 +66,10 @@ const terminated = (
     let err = ""
     child.stderr.setEncoding("utf8").on("data", (text: string) => err += text)
     child.once("error", reject)
-    child.once("exit", (code) => {
+    child.once("exit", (ended, signal) => {
       clearTimeout(patience)
+      // before there is a listener the signal itself ends it, which a shell calls 143
+      const code = signal === "SIGTERM" ? 143 : ended
       const millis = existsSync(moment) ? Date.now() - Number(readFileSync(moment, "utf8")) : 0
       resolve({ code, millis, err, left: marked(mark) })
     })
