@@ -70,7 +70,7 @@ describe("metadata that is damaged", () => {
     const { bytes, code, err } = await restored(copy, ids[0] ?? "")
     assert.strictEqual(code, 1, err)
     assert.isUndefined(bytes)
-    assert.include(await fails(1, "-b", copy, "restore", join(copy, "x")), "name a revision by its full id")
+    assert.include(await fails(1, "-b", copy, "restore", `${copy}-image`), "name a revision by its full id")
   }, 120_000)
 
   it("in a map stops purge, which says how to go on, and that is so", async () => {

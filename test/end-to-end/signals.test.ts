@@ -86,7 +86,7 @@ describe("a command at its end", () => {
     child.stderr.pause()
     await until(() => child.exitCode === null && child.stderr.readableLength > 0)
     child.kill("SIGTERM")
-    assert.strictEqual(await new Promise((resolve) => child.once("exit", resolve)), 2)
+    assert.strictEqual(await new Promise((resolve) => child.once("exit", resolve)), 1)
     child.stderr.resume()
     await ended
   })
