@@ -25,6 +25,8 @@ interface Behaviour {
 
 const optionReply = (type: number, data: Buffer): Buffer => {
   const head = Buffer.alloc(20)
+  head.writeBigUInt64BE(0x0003_e889_0455_65a9n, 0)
+  head.writeUInt32BE(7, 8)
   head.writeUInt32BE(type, 12)
   head.writeUInt32BE(data.length, 16)
   return Buffer.concat([head, data])
