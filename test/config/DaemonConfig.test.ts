@@ -21,6 +21,7 @@ describe("the daemon's config", () => {
     for (const text of ["{}", "global:\njobs:\nschedules:\n", "# nothing\n{}"]) {
       assert.deepStrictEqual(get(daemon(text)), {
         baseDir: "/srv/backy",
+        baseMarker: undefined,
         workerLimit: 1,
         statusFile: "/srv/backy/status",
         statusInterval: 30,
