@@ -1,7 +1,7 @@
 /**
  * @effect/platform's FileSystem over any `Disk`: for simulations, where everything must happen at once.
  *
- * Owners, hard links, links, times and watching are not known to a `Disk`: those methods fail with ENOSYS. Modes are
+ * Owners, symbolic links, times and watching are not known to a `Disk`: those methods fail with ENOSYS. Modes are
  * not narrowed by a umask. Relative paths are the disk's business; `realPath` takes them from the root.
  */
 import { type PlatformError, SystemError, type SystemErrorReason } from "@effect/platform/Error"
