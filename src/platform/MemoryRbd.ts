@@ -8,6 +8,7 @@ import * as Rbd from "./Rbd.ts"
 import * as RbdDiff from "./RbdDiff.ts"
 
 interface Snapshot extends Rbd.SnapshotInfo {
+  /** Never changed: what is written makes a new one. */
   readonly content: Uint8Array
   isProtected: boolean
 }
@@ -18,6 +19,7 @@ interface Image {
   /** The id of the last snapshot before it was flattened. */
   flattenedAt?: number
   readonly id: string
+  /** Never changed in place, so that snapshots and copies of the cluster share it. */
   content: Uint8Array
   snapshots: Array<Snapshot>
   /** Who has it open for writing. */
@@ -56,21 +58,49 @@ export interface MemoryRbd {
   readonly snapshotNames: (image: string) => ReadonlyArray<string>
   /** `pool/image@snapshot` of each reader that is open. */
   readonly opened: ReadonlySet<string>
+  /** The cluster as it is when every program of ours is gone: nothing is lost, and nothing is open any more. */
+  readonly copy: () => MemoryRbd
+}
+
+interface State {
+  readonly images: Map<string, Image>
+  readonly trash: Set<Image>
+  lastId: number
+  lastImage: number
 }
 
 /** Whom an image that is being made is watched by. */
 const IMPORTER = "rbd import"
 
+const copyOf = ({ images, lastId, lastImage, trash }: State): State => {
+  const copies = new Map<Image, Image>()
+  const copied = (image: Image): Image => {
+    const copy = copies.get(image) ?? {
+      ...image,
+      snapshots: image.snapshots.map((one) => ({ ...one })),
+      watchers: new Set([...image.watchers].filter((one) => one !== IMPORTER))
+    }
+    copies.set(image, copy)
+    return copy
+  }
+  return {
+    images: new Map(Array.from(images, ([name, image]) => [name, copied(image)])),
+    trash: new Set(Array.from(trash, copied)),
+    lastId,
+    lastImage
+  }
+}
+
 /** Images with objects of `objectSize` bytes. */
-export const make = (objectSize: number): MemoryRbd => {
-  const images = new Map<string, Image>()
-  const trash = new Set<Image>()
+export const make = (objectSize: number): MemoryRbd =>
+  fromState(objectSize, { images: new Map(), trash: new Set(), lastId: 0, lastImage: 0 })
+
+const fromState = (objectSize: number, state: State): MemoryRbd => {
+  const { images, trash } = state
   const opened = new Set<string>()
-  let lastId = 0
-  let lastImage = 0
 
   const newImage = (content: Uint8Array): Image => ({
-    id: `1${++lastImage}`,
+    id: `1${++state.lastImage}`,
     content,
     snapshots: [],
     watchers: new Set()
@@ -89,8 +119,8 @@ export const make = (objectSize: number): MemoryRbd => {
   }
 
   const takeSnapshot = (image: Image, name: string) => {
-    const content = Uint8Array.from(image.content)
-    image.snapshots.push({ id: ++lastId, name, size: content.length, isProtected: false, content })
+    const { content } = image
+    image.snapshots.push({ id: ++state.lastId, name, size: content.length, isProtected: false, content })
   }
 
   const removeFrom = (image: Image, name: string, fail: Fail) => {
@@ -243,7 +273,11 @@ export const make = (objectSize: number): MemoryRbd => {
     rbd,
     opened,
     create: (name, size) => void images.set(name, newImage(new Uint8Array(size))),
-    write: (name, offset, bytes) => existing(name).content.set(bytes, offset),
+    write: (name, offset, bytes) => {
+      const image = existing(name)
+      image.content = Uint8Array.from(image.content)
+      image.content.set(bytes, offset)
+    },
     resize: (name, size) => {
       const image = existing(name)
       image.content = resized(image.content, size)
@@ -259,7 +293,7 @@ export const make = (objectSize: number): MemoryRbd => {
       images.set(child, newImage(Uint8Array.from(found.content)))
     },
     flatten: (name) => {
-      existing(name).flattenedAt = lastId
+      existing(name).flattenedAt = state.lastId
     },
     remove: (name) => void images.delete(name),
     setWatched: (name, isWatched) => {
@@ -288,7 +322,8 @@ export const make = (objectSize: number): MemoryRbd => {
       const image = images.get(name)
       return snapshot === undefined ? image?.content : image?.snapshots.find((one) => one.name === snapshot)?.content
     },
-    snapshotNames: (name) => images.get(name)?.snapshots.map((one) => one.name) ?? []
+    snapshotNames: (name) => images.get(name)?.snapshots.map((one) => one.name) ?? [],
+    copy: () => fromState(objectSize, copyOf(state))
   }
 }
 
