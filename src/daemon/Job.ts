@@ -40,6 +40,8 @@ export interface Job {
   isRetired: boolean
   /** The last run did not end well, or nobody knows how it ended: purge after the next. */
   isUnclean: boolean
+  /** When a purge found the lock held at last, if that was since the daemon began. */
+  purgeTriedAt: number | undefined
   /** What went wrong at last, with the backup or after it; none once a run went well. */
   troubles: ReadonlyArray<Trouble>
   busy: { readonly since: number; readonly holder: string } | undefined
@@ -63,6 +65,7 @@ export const make = (config: DaemonJob, record: JobRecord, hash: HashOf, bell: Q
   isRequested: false,
   isRetired: false,
   isUnclean: true,
+  purgeTriedAt: undefined,
   troubles: [],
   busy: undefined,
   stalledAt: undefined,
@@ -97,17 +100,27 @@ export const slaOf = ({ config, facts, record }: Job, now: number): Timetable.Sl
 /** A job whose repository another process has waits at most so long. */
 export const BUSY_MINUTES = 5
 
+/** A purge that found the lock held is tried again after so long, in milliseconds: the next backup may be a week away. */
+const PURGE_AGAIN = 60 * 60_000
+
+/** When to try a purge again without a backup before it; infinite while none is kept waiting. */
+export const purgeAgainAt = ({ purgeTriedAt, record: { purgeBlocked } }: Job): number =>
+  purgeBlocked === undefined ? Infinity : (purgeTriedAt ?? purgeBlocked.since) + PURGE_AGAIN
+
 /**
  * The record without instants that a clock which was set back left too far in the future. It has to be kept: what is
  * bounded anew with each look moves on with the clock.
  */
 export const bounded = (record: JobRecord, now: number): JobRecord => {
-  const { configuredSince, failures, notBefore } = record
+  const { configuredSince, failures, notBefore, purgeBlocked } = record
   const latest = now + Math.max(Duration.toMillis(Timetable.retryDelay(failures)), BUSY_MINUTES * 60_000)
-  return configuredSince <= now && (notBefore ?? 0) <= latest ? record : {
+  return configuredSince <= now && (notBefore ?? 0) <= latest && (purgeBlocked?.since ?? 0) <= now ? record : {
     failures,
     configuredSince: Math.min(configuredSince, now),
-    notBefore: notBefore === undefined ? undefined : Math.min(notBefore, latest)
+    notBefore: notBefore === undefined ? undefined : Math.min(notBefore, latest),
+    purgeBlocked: purgeBlocked === undefined
+      ? undefined
+      : { ...purgeBlocked, since: Math.min(purgeBlocked.since, now) }
   }
 }
 

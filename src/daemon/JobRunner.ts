@@ -15,8 +15,7 @@ import { defaults } from "../config/Settings.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
-import type { IoError } from "../platform/IoError.ts"
-import { Process, type ProcessFailed, type ProcessResult } from "../platform/Process.ts"
+import { Process, type ProcessResult } from "../platform/Process.ts"
 import { type Facts, JobHistory } from "./JobHistory.ts"
 
 /** What is run, in this order. */
@@ -26,6 +25,8 @@ export type Step = "config" | "backup" | "expire" | "purge" | "status" | "callba
 export interface Trouble {
   readonly step: Step
   readonly sentence: string
+  /** Another process had the lock: nothing is wrong but that it has to wait. */
+  readonly isBusy?: true
 }
 
 /** How a run ended. `troubles` of a run that is done are about what came after the backup. */
@@ -42,13 +43,16 @@ export interface Progress {
   readonly report: string | undefined
 }
 
-export interface RunOptions {
+export interface ChildOptions {
   readonly job: DaemonJob
   readonly config: Pick<DaemonConfig, "baseDir" | "backupCompletedCallback" | "settings">
+  readonly onProgress: (progress: Progress) => void
+}
+
+export interface RunOptions extends ChildOptions {
   readonly tags: ReadonlyArray<string>
   /** Purge in any case: the last run did not end well, or nobody knows how it ended. */
   readonly purge: boolean
-  readonly onProgress: (progress: Progress) => void
 }
 
 /** The ordinary command line, as a program that can be run. */
@@ -60,6 +64,8 @@ export class Program extends Context.Tag("backy/daemon/Program")<Program, {
 export class JobRunner extends Context.Tag("backy/daemon/JobRunner")<JobRunner, {
   /** Runs a job once. Interruption ends its children: TERM, then KILL. */
   readonly run: (options: RunOptions) => Effect.Effect<Outcome>
+  /** Runs only its purge; tells what went wrong. */
+  readonly purge: (options: ChildOptions) => Effect.Effect<Trouble | undefined>
 }>() {}
 
 /** As `backy` ends when another process has the lock. */
@@ -128,7 +134,7 @@ const make = Effect.gen(function*() {
   const context = yield* Effect.context<BlockFile | FileSystem.FileSystem>()
 
   /** A child that fails, with its own sentence, unless it ends in time. */
-  const child = (options: RunOptions, step: Step, args: ReadonlyArray<string>) => {
+  const child = (options: ChildOptions, step: Step, args: ReadonlyArray<string>) => {
     const { config, job } = options
     const directory = directoryOf(config, job)
     const [command = program.command, ...rest] = prefixed(program, config.settings)
@@ -179,27 +185,35 @@ const make = Effect.gen(function*() {
     return called.exitCode === 0 ? undefined : { step: "callback", sentence: saying(called) } as const
   })
 
+  /** One of the commands that follow a backup: what went wrong, if anything did. */
+  const following = (options: ChildOptions, step: "expire" | "purge") =>
+    Effect.match(child(options, step, [step]), {
+      onFailure: (error): Trouble | undefined => ({ step, sentence: error.message }),
+      onSuccess: (result): Trouble | undefined => {
+        if (result === undefined) return { step, sentence: "it did not end in time" }
+        if (result.exitCode === 0) return undefined
+        return { step, sentence: saying(result), ...result.exitCode === BUSY ? { isBusy: true } : {} }
+      }
+    })
+
   /** What follows a backup. Nothing of it makes the backup a failure, and everything that goes wrong is told. */
   const after = Effect.fnUntraced(function*(options: RunOptions, made: Facts) {
     const troubles: Array<Trouble> = []
-    const told = (step: Step) =>
-      Effect.catchAll((error: ProcessFailed | IoError) =>
-        Effect.sync(() => void troubles.push({ step, sentence: error.message }))
-      )
-    const step = (name: "expire" | "purge", args: ReadonlyArray<string>) =>
-      Effect.map(child(options, name, args), (result) => {
-        if (result?.exitCode === 0) return
-        troubles.push({ step: name, sentence: result === undefined ? "it did not end in time" : saying(result) })
-      }).pipe(told(name))
-    yield* step("expire", ["expire"])
+    const told = Effect.map((trouble: Trouble | undefined) => {
+      if (trouble !== undefined) troubles.push(trouble)
+    })
+    yield* told(following(options, "expire"))
     const directory = directoryOf(options.config, options.job)
     const left = yield* Effect.orElseSucceed(history.read(directory), () => undefined)
     const ids = new Set(left?.revisions.map(({ id }) => id))
     const removed = left === undefined || made.revisions.some(({ id }) => !ids.has(id))
-    if (removed || options.purge) yield* step("purge", ["purge"])
-    yield* Effect.map(callback(options), (trouble) => {
-      if (trouble !== undefined) troubles.push(trouble)
-    }).pipe(told("callback"))
+    if (removed || options.purge) yield* told(following(options, "purge"))
+    yield* told(
+      Effect.catchAll(
+        callback(options),
+        ({ message }) => Effect.succeed<Trouble>({ step: "callback", sentence: message })
+      )
+    )
     return { _tag: "Done", facts: left ?? made, troubles } satisfies Outcome
   })
 
@@ -232,6 +246,7 @@ const make = Effect.gen(function*() {
   })
 
   return JobRunner.of({
+    purge: (options) => Effect.provide(following(options, "purge"), context),
     run: (options) =>
       run(options).pipe(
         Effect.catchAll((error) => Effect.succeed(failed("backup", error.message))),

@@ -1,6 +1,6 @@
 /**
  * What the daemon has to remember of its jobs over a restart, besides their repositories: since when a job is
- * configured, how often it failed in a row, and when it is tried again. In `BASE/.scheduler.yaml`, whose last line is the
+ * configured, how often it failed in a row, when it is tried again, and who keeps its purge waiting. In `BASE/.scheduler.yaml`, whose last line is the
  * digest of all others.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
@@ -23,6 +23,8 @@ export interface JobRecord {
   readonly configuredSince: number
   readonly failures: number
   readonly notBefore: number | undefined
+  /** Since when every purge found the lock held, and what the last one said of the holder. */
+  readonly purgeBlocked: { readonly since: number; readonly sentence: string } | undefined
 }
 
 /** By the job's name. */
@@ -56,7 +58,8 @@ const File = Schema.Struct({
     job: Schema.String,
     "configured-since": Instant,
     failures: Schema.Number.pipe(Schema.int(), Schema.nonNegative()),
-    "not-before": Schema.optionalWith(Instant, { exact: true })
+    "not-before": Schema.optionalWith(Instant, { exact: true }),
+    "purge-blocked": Schema.optionalWith(Schema.Struct({ since: Instant, sentence: Schema.String }), { exact: true })
   }))
 })
 
@@ -69,9 +72,13 @@ export const encode = (records: Records): string =>
     "# Written by backy scheduler; what it remembers over a restart.",
     "version: 1",
     records.size === 0 ? "jobs: []" : "jobs:",
-    ...Array.from(records, ([name, { configuredSince, failures, notBefore }]) =>
+    ...Array.from(records, ([name, { configuredSince, failures, notBefore, purgeBlocked }]) =>
       `- {job: ${JSON.stringify(name)}, configured-since: "${iso(configuredSince)}", failures: ${failures}${
         notBefore === undefined ? "" : `, not-before: "${iso(notBefore)}"`
+      }${
+        purgeBlocked === undefined
+          ? ""
+          : `, purge-blocked: {since: "${iso(purgeBlocked.since)}", sentence: ${JSON.stringify(purgeBlocked.sentence)}}`
       }}`),
     ""
   ].join("\n")
@@ -87,7 +94,10 @@ export const decode = (text: string, path: string): Either.Either<Records, State
       new Map(jobs.map((job) => [job.job, {
         configuredSince: millis(job["configured-since"]),
         failures: job.failures,
-        notBefore: job["not-before"] === undefined ? undefined : millis(job["not-before"])
+        notBefore: job["not-before"] === undefined ? undefined : millis(job["not-before"]),
+        purgeBlocked: job["purge-blocked"] === undefined
+          ? undefined
+          : { since: millis(job["purge-blocked"].since), sentence: job["purge-blocked"].sentence }
       }]))
     ),
     Either.mapLeft((reason) => new StateUnusable({ path, reason }))

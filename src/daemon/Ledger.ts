@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function*(jobs: ReadonlyMap<string, Job.Jo
     open: (name, since) => {
       const record = remembered.get(name)
       unsaved ||= record === undefined
-      return record ?? { configuredSince: since, failures: 0, notBefore: undefined }
+      return record ?? { configuredSince: since, failures: 0, notBefore: undefined, purgeBlocked: undefined }
     },
     forget: () => {
       remembered = new Map()

@@ -17,7 +17,7 @@ import { JobHistory } from "./JobHistory.ts"
 import { directoryOf, JobRunner } from "./JobRunner.ts"
 import type { JobState } from "./JobState.ts"
 import * as Ledger from "./Ledger.ts"
-import { settle } from "./settle.ts"
+import { settle, settlePurge } from "./settle.ts"
 import * as Slots from "./Slots.ts"
 
 export interface Options {
@@ -57,7 +57,9 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     job.unreadable = facts._tag === "Left" ? facts.left.message : undefined
     if (facts._tag === "Right") job.facts = facts.right
     // set back by a year, the clock would keep a job without backups green for a year, and one that failed waiting
-    ledger.bound(job, yield* Clock.currentTimeMillis)
+    const now = yield* Clock.currentTimeMillis
+    ledger.bound(job, now)
+    if ((job.purgeTriedAt ?? 0) > now) job.purgeTriedAt = now
   })
 
   /** One run in a slot. Everything may have changed since it was asked for. */
@@ -84,11 +86,33 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
     yield* ledger.save
   })
 
-  const inSlot = Effect.fnUntraced(function*(job: Job.Job, look: Due.Look) {
+  /** A purge that found the lock held, once more in a slot. A run in between has done it. */
+  const purgeAgain = Effect.fnUntraced(function*(job: Job.Job, pool: "fast" | "slow") {
+    const now = yield* Clock.currentTimeMillis
+    if (job.isRetired || job.isRequested || now < Job.purgeAgainAt(job)) return
+    // whatever comes of it, not at once again
+    job.purgeTriedAt = now
+    const running = { _tag: "Running", pool, since: now, tags: [] } as const
+    const trouble = yield* runner.purge({
+      job: job.config,
+      config,
+      onProgress: ({ report, step }) => void (job.activity = { ...running, step, report })
+    })
+    const others = job.troubles.filter(({ step }) => step !== "purge")
+    job.troubles = trouble === undefined ? others : [...others, trouble]
+    yield* settlePurge(job, ledger, trouble)
+    yield* trouble === undefined ? Effect.logInfo("purged") : Effect.logWarning(`purge: ${trouble.sentence}`)
+    yield* ledger.save
+  })
+
+  const inSlot = Effect.fnUntraced(function*(job: Job.Job, look: Due.Look | undefined) {
     const now = yield* Clock.currentTimeMillis
     const applicant = Job.applicantOf(job, now)
-    job.activity = { _tag: "Waiting", pool: applicant.pool, since: now }
-    yield* slots.inSlot(applicant, run(job, look, applicant.pool))
+    const { pool } = applicant
+    job.activity = { _tag: "Waiting", pool, since: now }
+    yield* look === undefined
+      ? slots.inSlot({ ...applicant, isFirst: false, converts: false }, purgeAgain(job, pool))
+      : slots.inSlot(applicant, run(job, look, pool))
   }, (effect, job) => Effect.ensuring(effect, Effect.sync(() => void (job.activity = { _tag: "Idle" }))))
 
   /** A bug in one job's run is that run's failure, and no other job's. */
@@ -130,10 +154,12 @@ const make = Effect.fnUntraced(function*({ hash, lookEvery }: Options) {
         const [next, look, decision] = step
         state = next
         job.look = look
-        const more = look.isDue ? undefined : rest(job, look, Due.staysUntil(view, look))
+        const until = Math.min(Due.staysUntil(view, look), Job.purgeAgainAt(job))
+        const more = look.isDue ? undefined : rest(job, look, until)
         const isOver = yield* alarm.wait(job.bell, Due.waitOf(decision, now), more)
-        if (job.isRetired || !(isOver && look.isDue || job.isRequested)) continue
-        yield* inSlot(job, look).pipe(Effect.catchAllCause(survived(job)))
+        const isTime = isOver && look.isDue || job.isRequested
+        if (job.isRetired || !(isTime || Job.purgeAgainAt(job) <= (yield* Clock.currentTimeMillis))) continue
+        yield* inSlot(job, isTime ? look : undefined).pipe(Effect.catchAllCause(survived(job)))
       }
     }).pipe(
       Effect.annotateLogs("job", job.config.name)

@@ -64,6 +64,7 @@ export const statusOf = (job: Job.Job, now: number, trouble: DaemonTrouble): Job
   const running = activity._tag === "Running"
   const manual = new Set(facts.revisions.flatMap(({ tags }) => tags.filter(isManual)))
   const next = running || look === undefined ? undefined : look
+  const purge = job.troubles.find(({ isBusy, step }) => step === "purge" && !isBusy)?.sentence
   const problem = job.unreadable ?? job.troubles.map(({ sentence, step }) => `${step}: ${sentence}`).join("; ")
   return {
     job: job.config.name,
@@ -84,7 +85,8 @@ export const statusOf = (job: Job.Job, now: number, trouble: DaemonTrouble): Job
     problem: problem === "" ? null : problem.slice(0, 500),
     busy_since: instant(busy?.since),
     stalled: instant(job.stalledAt),
-    purge_blocked: job.troubles.find(({ step }) => step === "purge")?.sentence ?? null,
+    purge_blocked: purge ?? record.purgeBlocked?.sentence ?? null,
+    purge_blocked_since: purge === undefined ? instant(record.purgeBlocked?.since) : null,
     broken_revisions: facts.broken,
     reload_refused: trouble.reloadRefused ?? null,
     state_trouble: trouble.stateTrouble ?? null

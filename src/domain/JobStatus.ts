@@ -53,6 +53,8 @@ export const JobStatus = Schema.Struct({
   stalled: orNull(Instant),
   /** Why purge removes nothing. */
   purge_blocked: orNull(Schema.String),
+  /** Since when that is another process, which has the lock; null when purge fails by itself. */
+  purge_blocked_since: orNull(Instant),
   /** `.rev` files that cannot be read. */
   broken_revisions: Schema.optionalWith(Count, { default: () => 0 }),
   /** Of the daemon, with each job: why it runs by an older config than the file. */

@@ -40,6 +40,9 @@ export interface CheckInput {
 /** A status file older than this is no news. In milliseconds. */
 const STALE_AFTER = 5 * 60_000
 
+/** A restore or an export may keep a purge waiting for so long. In milliseconds. */
+const PURGE_WAITS = 24 * 60 * 60_000
+
 /** Clocks of file servers may be ahead of ours by so much. In milliseconds. */
 const AHEAD = 60_000
 
@@ -147,7 +150,14 @@ const judge = (job: DaemonJob, status: JobStatus | undefined, now: number): Judg
       `the backup has been running for ${span(now - millis(status.running_since))}, longer than an interval`
     )
   }
-  if (status.purge_blocked !== null) add("WARNING", `purge: ${status.purge_blocked}`)
+  if (status.purge_blocked !== null) {
+    const since = status.purge_blocked_since
+    if (since === null) add("WARNING", `purge: ${status.purge_blocked}`)
+    else if (now - millis(since) > PURGE_WAITS) {
+      const day = new Date(millis(since)).toISOString().slice(0, 16).replace("T", " ")
+      add("WARNING", `purge has had to wait since ${day} UTC: ${status.purge_blocked}`)
+    }
+  }
   if (status.broken_revisions > 0) add("WARNING", `cannot read ${counted(status.broken_revisions, "revision")}`)
   if (status.busy_since !== null && now - millis(status.busy_since) > shortest) {
     add("WARNING", `another process has had the repository for ${span(now - millis(status.busy_since))}`)

@@ -39,6 +39,7 @@ let longest = 0
 
 /** A backup takes 1 to 15 minutes, and one in a hundred fails. Keeps what a schedule would keep. */
 const runner = Layer.succeed(JobRunner, {
+  purge: () => Effect.succeed(undefined),
   run: ({ config, job, tags }) =>
     Effect.gen(function*() {
       const began = yield* Clock.currentTimeMillis

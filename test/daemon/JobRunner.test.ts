@@ -159,6 +159,15 @@ describe("a run", () => {
       assert.deepStrictEqual(outcome, { _tag: "Busy", holder: "held by purge (exit code 75)" })
     }))
 
+  it.effect("tells a purge that found the lock held from one that failed", () =>
+    Effect.gen(function*() {
+      const held = { exitCode: 75, stderr: "backy: locked by backy nbd, process 7\n" }
+      const { outcome } = yield* runWith({}, { ends: { purge: held }, purge: true })
+      assert.deepStrictEqual(outcome._tag === "Done" && outcome.troubles, [
+        { step: "purge", sentence: "locked by backy nbd, process 7 (exit code 75)", isBusy: true }
+      ])
+    }))
+
   it.effect("gives a purge a day, and expire and status as long as a backup may stand still", () =>
     Effect.gen(function*() {
       const troubles = (step: JobRunner.Step, length: Duration.DurationInput, settings: Settings = {}) =>

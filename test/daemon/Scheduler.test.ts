@@ -122,6 +122,90 @@ describe("a purge that fails", () => {
   })
 })
 
+describe("a purge that finds the lock held", () => {
+  const weekly: Schedule = { weekly: { interval: Duration.days(7), keep: 3 } }
+  const blocked = () => {
+    const world = started(1, 1, weekly)
+    world.weather.set("db01", "purge-blocked")
+    world.pass(HOUR)
+    return world
+  }
+  const level = (world: World.World) => {
+    const { now } = world.simulation
+    const report = check({ config: world.config(), status: world.statuses(), writtenAt: now, now })
+    return [report.level, ...report.remarks.map(({ text }) => text)]
+  }
+  const sentence = ".purge is locked by backy nbd, process 7 (exit code 75)"
+
+  it("is tried again each hour without a backup, is no failure, and warns after a day", () => {
+    const world = blocked()
+    const since = statusOf(world).purge_blocked_since
+    assert.isNotNull(since)
+    assert.strictEqual(statusOf(world).purge_blocked, sentence)
+    world.pass(22 * HOUR)
+    assert.deepStrictEqual(level(world), ["OK"])
+    assert.isAtLeast(ran(world, "purge"), 20)
+    assert.isAtMost(ran(world, "purge"), 24)
+    world.pass(2 * HOUR)
+    const day = new Date(since.epochMillis).toISOString().slice(0, 16).replace("T", " ")
+    assert.deepStrictEqual(level(world), ["WARNING", `purge has had to wait since ${day} UTC: ${sentence}`])
+    assert.deepStrictEqual(statusOf(world).purge_blocked_since, since)
+    assert.deepStrictEqual([ran(world, "backup"), statusOf(world).failures], [1, 0])
+  })
+
+  it("warns no more within an hour of the lock's release, and is not tried again after that", () => {
+    const world = blocked()
+    world.pass(30 * HOUR)
+    assert.strictEqual(level(world)[0], "WARNING")
+    world.weather.set("db01", "fine")
+    world.pass(HOUR + 10 * MINUTE)
+    assert.deepStrictEqual(level(world), ["OK"])
+    const { problem, purge_blocked: text, purge_blocked_since: since } = statusOf(world)
+    assert.deepStrictEqual([problem, text, since], [null, null, null])
+    const purges = ran(world, "purge")
+    world.pass(2 * DAY)
+    assert.strictEqual(ran(world, "purge"), purges)
+  })
+
+  for (
+    const [word, end] of [["terminate", "is ended"], ["kill", "is killed"], ["power-loss", "loses power"]] as const
+  ) {
+    it(`is remembered since the first time by the daemon after one that ${end}`, () => {
+      const world = blocked()
+      const since = statusOf(world).purge_blocked_since
+      if (word === "terminate") world.terminate()
+      else world.kill(word)
+      world.pass(25 * HOUR)
+      world.start()
+      world.pass(MINUTE)
+      assert.deepStrictEqual(statusOf(world).purge_blocked_since, since)
+      assert.match(level(world).join(), /^WARNING,purge has had to wait since .*process 7/)
+      world.weather.set("db01", "fine")
+      world.pass(HOUR + 10 * MINUTE)
+      assert.deepStrictEqual(level(world), ["OK"])
+    })
+  }
+
+  it("counts anew after a purge that went well, and warns at once when it fails by itself", () => {
+    const world = blocked()
+    const first = statusOf(world).purge_blocked_since?.epochMillis ?? Infinity
+    world.weather.set("db01", "fine")
+    world.pass(2 * HOUR)
+    assert.isNull(statusOf(world).purge_blocked_since)
+    world.weather.set("db01", "purge-blocked")
+    // a daemon that has just begun purges in any case
+    world.terminate()
+    world.start()
+    world.request("db01")
+    world.pass(HOUR)
+    assert.isAbove(statusOf(world).purge_blocked_since?.epochMillis ?? 0, first)
+    world.weather.set("db01", "purge-fails")
+    world.pass(2 * HOUR)
+    assert.deepStrictEqual(level(world), ["WARNING", "purge: a map cannot be read (exit code 1)"])
+    assert.isNull(statusOf(world).purge_blocked_since)
+  })
+})
+
 describe("a run that was ended because nothing moved", () => {
   it("makes check yellow at once and red when the backup is too old, and neither once the next went well", () => {
     const world = started(1)

@@ -69,7 +69,10 @@ describe("decide", () => {
   it("never waits longer than so many failures ask for, whatever was set on the clock", () => {
     const minute = 60_000
     const bounded = (failures: number, configuredSince: number, notBefore?: number) => {
-      const { configuredSince: since, notBefore: retry } = Job.bounded({ failures, configuredSince, notBefore }, NOW)
+      const { configuredSince: since, notBefore: retry } = Job.bounded(
+        { failures, configuredSince, notBefore, purgeBlocked: undefined },
+        NOW
+      )
       return [since - NOW, retry === undefined ? undefined : (retry - NOW) / minute]
     }
     assert.deepStrictEqual(bounded(3, NOW - DAY, NOW + 7 * minute), [-DAY, 7])
@@ -77,8 +80,11 @@ describe("decide", () => {
     assert.deepStrictEqual(bounded(20, NOW, NOW + 365 * DAY), [0, 360])
     assert.deepStrictEqual(bounded(0, NOW, NOW + 365 * DAY), [0, Job.BUSY_MINUTES])
     assert.deepStrictEqual(bounded(0, NOW + 1), [0, undefined])
-    const record = { failures: 1, configuredSince: NOW, notBefore: NOW + minute }
+    const purgeBlocked = { since: NOW - DAY, sentence: "locked" }
+    const record = { failures: 1, configuredSince: NOW, notBefore: NOW + minute, purgeBlocked }
     assert.strictEqual(Job.bounded(record, NOW), record)
+    const before = NOW - 2 * DAY
+    assert.deepStrictEqual(Job.bounded(record, before).purgeBlocked, { since: before, sentence: "locked" })
   })
 
   it("forgets what it owes for tags that the schedule lost", () => {
@@ -95,7 +101,7 @@ describe("decide", () => {
     instants
   ], ([offsets]) => {
     let memory = Due.begin(NOW)
-    let record: JobRecord = { configuredSince: NOW, failures: 3, notBefore: NOW }
+    let record: JobRecord = { configuredSince: NOW, failures: 3, notBefore: NOW, purgeBlocked: undefined }
     for (const offset of offsets) {
       const now = NOW + offset
       record = Job.bounded(record, now)

@@ -29,7 +29,8 @@ describe("the scheduler's state", () => {
   const record = FastCheck.record({
     configuredSince: instant,
     failures: FastCheck.nat(),
-    notBefore: FastCheck.option(instant, { nil: undefined })
+    notBefore: FastCheck.option(instant, { nil: undefined }),
+    purgeBlocked: FastCheck.option(FastCheck.record({ since: instant, sentence: name }), { nil: undefined })
   })
   it.prop(
     "comes back as it was written, whatever jobs are called",

@@ -18,7 +18,7 @@ const trouble = { reloadRefused: undefined, stateTrouble: undefined }
 const newJob = (): Job.Job =>
   Job.make(
     configOf("web01", schedule),
-    { configuredSince: NOW, failures: 0, notBefore: undefined },
+    { configuredSince: NOW, failures: 0, notBefore: undefined, purgeBlocked: undefined },
     () => new Uint8Array(32),
     Effect.runSync(Queue.sliding<void>(1))
   )
@@ -40,6 +40,9 @@ const event = FastCheck.oneof(
   }),
   FastCheck.nat(3).map((failures) => (job: Job.Job) => {
     job.record = { ...job.record, failures, notBefore: failures === 0 ? undefined : NOW + HOUR }
+  }),
+  FastCheck.boolean().map((is) => (job: Job.Job) => {
+    job.record = { ...job.record, purgeBlocked: is ? { since: NOW - DAY, sentence: "locked" } : undefined }
   }),
   FastCheck.constantFrom<Array<Job.Activity>>(
     { _tag: "Idle" },

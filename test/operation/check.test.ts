@@ -91,6 +91,25 @@ describe("check", () => {
     }
   })
 
+  it("lets a purge wait for another process for a day, and then says for whom and since when", () => {
+    const of = (age: number, sentence = "/srv/backy/a/.purge is locked by backy nbd, process 7 (exit code 75)") =>
+      judge([job("a", 24)], [status({
+        job: "a",
+        ...fresh,
+        purge_blocked: sentence,
+        purge_blocked_since: at(NOW - age)
+      })])
+    assert.deepStrictEqual([of(0).level, of(24 * HOUR).level], ["OK", "OK"])
+    assert.deepStrictEqual(of(24 * HOUR + 1).remarks, [{
+      job: "a",
+      level: "WARNING",
+      text: "purge has had to wait since 2026-05-31 23:59 UTC: /srv/backy/a/.purge is locked by backy nbd, process 7 " +
+        "(exit code 75)"
+    }])
+    // nobody can be named
+    assert.strictEqual(of(48 * HOUR, "locked by another process").level, "WARNING")
+  })
+
   it("has Nagios' exit codes", () => {
     assert.deepStrictEqual((["OK", "WARNING", "CRITICAL", "UNKNOWN"] as const).map(exitCode), [0, 1, 2, 3])
   })
@@ -106,7 +125,9 @@ describe("check", () => {
     const usable = one.last_time !== null && one.last_time.epochMillis <= NOW ? one.last_time : one.configured_since
     if (usable === null || NOW - usable.epochMillis > 1.5 * hours * HOUR) return "red"
     const tooLong = (since: DateTime.Utc | null) => since !== null && NOW - since.epochMillis > hours * HOUR
-    return one.quarantine_reports + one.broken_revisions > 0 || one.purge_blocked !== null || one.stalled !== null ||
+    const blocked = one.purge_blocked_since
+    const cannotPurge = one.purge_blocked !== null && (blocked === null || NOW - blocked.epochMillis > 24 * HOUR)
+    return one.quarantine_reports + one.broken_revisions > 0 || cannotPurge || one.stalled !== null ||
         one.reload_refused !== null || one.state_trouble !== null || tooLong(one.running_since) ||
         tooLong(one.busy_since) || (one.last_time !== null && one.last_time.epochMillis > NOW)
       ? "yellow"
@@ -122,6 +143,7 @@ describe("check", () => {
     quarantine_reports: FastCheck.constantFrom(0, 0, 1),
     broken_revisions: FastCheck.constantFrom(0, 0, 1),
     purge_blocked: text,
+    purge_blocked_since: instant,
     reload_refused: FastCheck.constantFrom(null, null, "line 3: no"),
     problem: text,
     manual_tags: FastCheck.constantFrom("", "manual:a, manual:b")

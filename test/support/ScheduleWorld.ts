@@ -34,7 +34,7 @@ export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
 /** How backups of a job go while this lasts. */
-export type Weather = "fine" | "fails" | "hangs" | "busy" | "lies" | "slow" | "purge-fails"
+export type Weather = "fine" | "fails" | "hangs" | "busy" | "lies" | "slow" | "purge-fails" | "purge-blocked"
 
 /** What a backup did, on a clock that nobody sets. */
 export interface Attempt {
@@ -232,6 +232,9 @@ export const make = (options: { readonly seed: number; readonly lookEvery: Durat
     if (command === "expire") return expire(directory)
     if (command === "purge" && weather.get(nameOf(directory)) === "purge-fails") {
       return { exitCode: 1, stderr: "backy: a map cannot be read" }
+    }
+    if (command === "purge" && weather.get(nameOf(directory)) === "purge-blocked") {
+      return { exitCode: 75, stderr: "backy: .purge is locked by backy nbd, process 7" }
     }
     return {}
   }

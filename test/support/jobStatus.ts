@@ -21,6 +21,7 @@ export const status = (changes: Partial<JobStatus>): JobStatus => ({
   busy_since: null,
   stalled: null,
   purge_blocked: null,
+  purge_blocked_since: null,
   broken_revisions: 0,
   reload_refused: null,
   state_trouble: null,
