@@ -1,35 +1,44 @@
+import type { FileSystem } from "@effect/platform/FileSystem"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { FreeSpace } from "../config/Settings.ts"
 import type { Schedule } from "../domain/JobConfig.ts"
 import * as Revision from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { Backend } from "../domain/SourceConfig.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
+import type { FileLock, LockHeld } from "../platform/FileLock.ts"
+import type { IoError } from "../platform/IoError.ts"
 import { freshId } from "../repository/freshId.ts"
 import type { History } from "../repository/History.ts"
 import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { now } from "../repository/now.ts"
 import { Repository } from "../repository/Repository.ts"
-import { Source } from "../source/Source.ts"
+import type { RepositoryMissing } from "../repository/RepositoryError.ts"
+import { Source, type SourceChanged, type SourceNotReady } from "../source/Source.ts"
+import type { Blocks, SourceShrank } from "../store/Blocks.ts"
+import type { ChunkStore } from "../store/ChunkStore.ts"
 import { findBase, findDifference } from "./base.ts"
 import { chunk, type ChunkReport } from "./chunk.ts"
 import { chunkChanges } from "./chunkChanges.ts"
 import { compare, type CompareReport } from "./compare.ts"
 import { compareAgain } from "./compareAgain.ts"
-import { compareSamples, type Rotation } from "./compareSamples.ts"
+import { compareSamples, type Rotation, type VerificationTooSlow } from "./compareSamples.ts"
 import { cowImage } from "./cowImage.ts"
 import { distrustLine } from "./distrustLine.ts"
 import * as Finished from "./Finished.ts"
-import { requireFloor } from "./freeSpaceFloor.ts"
+import { type FloorReached, requireFloor } from "./freeSpaceFloor.ts"
 import { heal, retrust } from "./heal.ts"
 import { withoutIncomplete } from "./leftovers.ts"
-import { judge } from "./lostContent.ts"
-import { refuse, reportHealed } from "./mismatch.ts"
+import { judge, type SourceLostContent } from "./lostContent.ts"
+import { refuse, reportHealed, type VerificationFailed } from "./mismatch.ts"
+import type { SpaceLacking } from "./room.ts"
 import { snapshot, type Taken } from "./snapshot.ts"
-import { requireKnownTags } from "./tags.ts"
+import { requireKnownTags, type TagsUnknown } from "./tags.ts"
 import { warnOfClock } from "./warnOfClock.ts"
 
 /** The new revision and what it took. Sizes in bytes. */
@@ -40,10 +49,28 @@ export interface BackupReport {
   readonly compared: Omit<CompareReport, "differences">
 }
 
+/** Why no revision was made. */
+export type BackupError =
+  | TagsUnknown
+  | FloorReached
+  | SpaceLacking
+  | SourceNotReady
+  | SourceLostContent
+  | SourceChanged
+  | SourceShrank
+  | VerificationFailed
+  | VerificationTooSlow
+  | LockHeld
+  | RepositoryMissing
+  | IoError
+
+/** What a backup works with. */
+export type BackupServices = BlockFile | Blocks | ChunkStore | FileLock | FileSystem | Repository | Source
+
 /**
  * Makes a new revision: succeeds if and only if a new, complete, durable and verified one exists. Fails with
- * `TagsUnknown`, `FloorReached`, `SourceNotReady`, `SourceLostContent`, `LockHeld`, `VerificationFailed`, `SourceChanged`,
- * `SourceShrank`, `RepositoryMissing` or `IoError`; then nothing older was harmed and the next backup needs no hand.
+ * `TagsUnknown`, `FloorReached`, `SpaceLacking`, `SourceNotReady`, `SourceLostContent`, `SourceChanged`, `SourceShrank`,
+ * `VerificationFailed`, `VerificationTooSlow`, `LockHeld`, `RepositoryMissing`, `IoError`; then nothing older was harmed and the next backup needs no hand.
  */
 export const backup = Effect.fn("backup")(function*(options: {
   readonly tags: ReadonlyArray<string>
@@ -63,7 +90,7 @@ export const backup = Effect.fn("backup")(function*(options: {
   readonly backend?: Backend
   /** How long to wait for another process that holds the repository's locks. */
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<BackupReport, BackupError, BackupServices | Scope.Scope> {
   const source = yield* Source
   if (!options.force) yield* requireKnownTags(options.tags, options.schedule)
   yield* source.check

@@ -3,7 +3,8 @@ import * as ChunkMap from "../domain/ChunkMap.ts"
 import * as Extent from "../domain/Extent.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import { Repository } from "../repository/Repository.ts"
-import { selectOne } from "./select.ts"
+import type { MapUnusable } from "../repository/RepositoryError.ts"
+import { selectOne, type SelectOneError } from "./select.ts"
 
 /** Where two revisions differ, to the chunk. Sizes and ranges in bytes. */
 export interface DiffReport {
@@ -16,11 +17,17 @@ export interface DiffReport {
   readonly bytes: number
 }
 
+/** Why two revisions cannot be compared. */
+export type DiffError = MapUnusable | SelectOneError
+
 /**
- * The byte ranges in which two revisions differ, from their maps alone: no chunk is read. Fails with `NotOneRevision`,
- * `MapUnusable` and what selecting fails with.
+ * The byte ranges in which two revisions differ, from their maps alone: no chunk is read. Fails with `MapUnusable`,
+ * `SelectOneError`.
  */
-export const diff = Effect.fn("diff")(function*(from: string, to: string) {
+export const diff = Effect.fn("diff")(function*(
+  from: string,
+  to: string
+): Effect.fn.Return<DiffReport, DiffError, Repository> {
   const repository = yield* Repository
   const older = yield* selectOne(from)
   const newer = yield* selectOne(to)
@@ -34,5 +41,5 @@ export const diff = Effect.fn("diff")(function*(from: string, to: string) {
     toSize: b.size,
     ranges,
     bytes: Extent.totalLength(ranges)
-  } satisfies DiffReport
+  }
 })

@@ -1,16 +1,20 @@
 import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Revision } from "../domain/Revision.ts"
 import * as Trust from "../domain/Trust.ts"
+import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
-import { selectCertain, type Selection } from "./select.ts"
+import { selectCertain, type SelectError, type Selection } from "./select.ts"
+
+/** Why revisions are not distrusted. */
+export type DistrustError = LockHeld | SelectError
 
 /**
  * Distrusts revisions by hand: nothing builds on them until `verify` has read them, and they do not count for
- * retention or monitoring. Gives back those that were trusted before. Fails with `LockHeld`, `IoError` and what
- * selecting fails with.
+ * retention or monitoring. Gives back those that were trusted before. Fails with `LockHeld`, `SelectError`.
  */
 export const distrust = Effect.fn("distrust")(function*(options: {
   readonly revisions: Selection
@@ -19,7 +23,7 @@ export const distrust = Effect.fn("distrust")(function*(options: {
   /** Only revisions made before this instant. */
   readonly until: DateTime.Utc | undefined
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<ReadonlyArray<Revision>, DistrustError, FileLock | Repository | Scope.Scope> {
   yield* locks.forEdit(options.wait)
   const repository = yield* Repository
   const at = yield* DateTime.now

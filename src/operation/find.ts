@@ -1,8 +1,9 @@
 import * as Effect from "effect/Effect"
 import type { RevisionId } from "../domain/RevisionId.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
 import * as Files from "../platform/Files.ts"
 import { Repository } from "../repository/Repository.ts"
-import { selectCertain, type Selection } from "./select.ts"
+import { selectCertain, type SelectError, type Selection } from "./select.ts"
 
 /** Where a revision's map or image lies. */
 export interface Found {
@@ -10,8 +11,13 @@ export interface Found {
   readonly path: string
 }
 
-/** The paths of revisions, in the order of the spec. Fails as selecting does. */
-export const find = Effect.fn("find")(function*(revisions: Selection) {
+/** Why revisions are not found. */
+export type FindError = SelectError
+
+/** The paths of revisions, in the order of the spec. Fails with `SelectError`. */
+export const find = Effect.fn("find")(function*(
+  revisions: Selection
+): Effect.fn.Return<ReadonlyArray<Found>, FindError, BlockFile | Repository> {
   const { directory } = yield* Repository
   return yield* Effect.forEach(yield* selectCertain(revisions), ({ backendType, id }) =>
     Effect.map(

@@ -1,11 +1,13 @@
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { RevisionId } from "../domain/RevisionId.ts"
+import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import * as History from "../repository/History.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
-import { selectCertain, type Selection } from "./select.ts"
+import { selectCertain, type SelectError, type Selection } from "./select.ts"
 
 /** The newest trusted revision is what a restore would need tomorrow. Nothing was removed. */
 export class NewestTrusted extends Data.TaggedError("NewestTrusted")<{ readonly id: RevisionId }> {
@@ -22,17 +24,20 @@ export class NoTrustedLeft extends Data.TaggedError("NoTrustedLeft")<{ readonly 
   }
 }
 
+/** Why revisions are not removed. */
+export type ForgetError = NewestTrusted | NoTrustedLeft | LockHeld | SelectError
+
 /**
  * Removes revisions; their chunks go with the next purge. All or none: fails with `NewestTrusted` or
- * `NoTrustedLeft` before anything is removed, `LockHeld`, `IoError` and what selecting fails with. A full id also gives
- * up a revision whose metadata cannot be read, and with it what its map names.
+ * `NoTrustedLeft` before anything is removed, `LockHeld`, `SelectError`. A full id also gives up a revision whose metadata
+ * cannot be read, and with it what its map names.
  */
 export const forget = Effect.fn("forget")(function*(options: {
   readonly revisions: Selection
   /** Removes the newest trusted revision too, and gives up what cannot be read where none is trusted. */
   readonly force: boolean
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<ReadonlyArray<RevisionId>, ForgetError, FileLock | Repository | Scope.Scope> {
   yield* locks.forEdit(options.wait)
   const repository = yield* Repository
   const history = yield* repository.history

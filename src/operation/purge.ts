@@ -1,16 +1,22 @@
+import type { FileSystem } from "@effect/platform/FileSystem"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as ChunkId from "../domain/ChunkId.ts"
 import type * as IdSet from "../domain/IdSet.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
+import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import * as Files from "../platform/Files.ts"
+import type { IoError } from "../platform/IoError.ts"
 import { isTemporary } from "../platform/temporaryName.ts"
 import type { History } from "../repository/History.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
+import type { RepositoryMissing } from "../repository/RepositoryError.ts"
 import { ChunkStore, fileName, isLegacyTemporary } from "../store/ChunkStore.ts"
 import * as StoredId from "../store/storedId.ts"
-import { neededChunks } from "./neededChunks.ts"
+import { neededChunks, type PurgeBlocked } from "./neededChunks.ts"
 
 export { PurgeBlocked } from "./neededChunks.ts"
 
@@ -31,6 +37,9 @@ export interface PurgeReport {
   readonly legacyKept: string | undefined
 }
 
+/** Why nothing, or not everything, was purged. */
+export type PurgeError = PurgeBlocked | LockHeld | RepositoryMissing | IoError
+
 /**
  * Removes the chunks that no kept revision names, and what killed runs left. Needs no space. Where a revision's metadata
  * cannot be read its map counts; where it is unknown which chunks of backy 2.5 are needed, those are kept. Fails with
@@ -41,7 +50,11 @@ export const purge = Effect.fn("purge")(function*(options: {
   /** Only tells what would be removed. */
   readonly dryRun: boolean
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<
+  PurgeReport,
+  PurgeError,
+  BlockFile | ChunkStore | FileLock | FileSystem | Repository | Scope.Scope
+> {
   const repository = yield* Repository
   if (!options.dryRun) yield* locks.forPurge(options.wait)
   const history = yield* repository.history
@@ -62,7 +75,7 @@ export const purge = Effect.fn("purge")(function*(options: {
     maps: orphans.length,
     kept: references.size,
     legacyKept
-  } satisfies PurgeReport
+  }
 }, Effect.scoped)
 
 /** Interrupted upgrades are brought to their end: nobody else is at work. */

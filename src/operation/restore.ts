@@ -1,23 +1,30 @@
+import type { FileSystem } from "@effect/platform/FileSystem"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ChunkMap from "../domain/ChunkMap.ts"
 import { counted } from "../domain/counted.ts"
 import * as Extent from "../domain/Extent.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
+import type { Devices } from "../platform/Devices.ts"
+import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
+import type { MapUnusable } from "../repository/RepositoryError.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { release } from "../store/release.ts"
 import * as StoredId from "../store/storedId.ts"
 import { type Batch, batches, bytesOf, forEachBatch, heldBy } from "./batch.ts"
-import { Output } from "./Output.ts"
+import { Output, type OutputClosed } from "./Output.ts"
 import { Progress } from "./Progress.ts"
 import { claim, type Claimed, type TargetFile, writeTo } from "./restoreTarget.ts"
-import { RevisionIncomplete, selectOne } from "./select.ts"
+import { RevisionIncomplete, selectOne, type SelectOneError } from "./select.ts"
+import type { TargetRefused } from "./TargetRefused.ts"
 import { warnOfRevision } from "./warnOfRevision.ts"
 
 /**
@@ -59,10 +66,23 @@ export class RestoreIncomplete extends Data.TaggedError("RestoreIncomplete")<{
   }
 }
 
+/** Why an image is not, or not wholly, restored. */
+export type RestoreError =
+  | TargetRefused
+  | RestoreIncomplete
+  | RevisionIncomplete
+  | MapUnusable
+  | OutputClosed
+  | LockHeld
+  | SelectOneError
+
+/** What a restore works with, to whatever target. */
+export type RestoreServices = BlockFile | Blocks | Devices | FileLock | FileSystem | Output | Repository
+
 /**
  * Writes a revision's image to a target, every byte checked against its hash. Succeeds only when all of it is durably
  * there; nothing old remains in the target. Fails with `TargetRefused` before a byte of it is written,
- * `RestoreIncomplete`, `MapUnusable`, `OutputClosed`, `LockHeld`, `IoError` and what selecting a revision fails with.
+ * `RestoreIncomplete`, `RevisionIncomplete`, `MapUnusable`, `OutputClosed`, `LockHeld`, `SelectOneError`.
  */
 export const restore = Effect.fn("restore")(function*(options: {
   readonly revision: string
@@ -74,7 +94,7 @@ export const restore = Effect.fn("restore")(function*(options: {
   /** Leaves zeros where chunks are lost and goes on. */
   readonly salvage: boolean
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<RestoreReport, RestoreError, RestoreServices | Scope.Scope> {
   // before any lock: which are needed depends on what the target is
   const claimed = options.target._tag === "Output" ? undefined : yield* claim({
     path: options.target.path,
@@ -95,7 +115,7 @@ export const restore = Effect.fn("restore")(function*(options: {
     lost.sort((a, b) => a.offset - b.offset)
     return yield* new RestoreIncomplete({ revision: revision.id, lost, salvaged: true })
   }
-  return { revision: revision.id, size: map.size, written } satisfies RestoreReport
+  return { revision: revision.id, size: map.size, written }
 }, Effect.scoped)
 
 const lostOf = (map: Image, bad: ReadonlyArray<Protocol.BadChunk>): Array<Lost> =>

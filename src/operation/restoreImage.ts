@@ -6,7 +6,7 @@ import * as Mailbox from "effect/Mailbox"
 import * as Rbd from "../platform/Rbd.ts"
 import { Output } from "./Output.ts"
 import * as PartialImage from "./partialImage.ts"
-import { restore } from "./restore.ts"
+import { restore, type RestoreError, type RestoreReport, type RestoreServices } from "./restore.ts"
 import { TargetRefused } from "./TargetRefused.ts"
 
 /** Pieces that wait for Ceph to take them. */
@@ -16,10 +16,13 @@ const AHEAD = 2
 const WHEN_FAILED = Duration.minutes(2)
 const WHEN_INTERRUPTED = Duration.seconds(5)
 
+/** Why no image in Ceph was made of a revision. */
+export type RestoreImageError = Rbd.RbdError | RestoreError
+
 /**
  * Makes a new RBD image of a revision, every byte checked against its hash; never overwrites one. Until it is whole it
  * has a name that no other run has. Fails with `TargetRefused` when there is an image of that name or another restore
- * to it is under way, `RbdError`, and with what `restore` fails with; what this run made is then removed, or named. What
+ * to it is under way, `RbdError`, `RestoreError`; what this run made is then removed, or named. What
  * killed runs left is removed when all is done.
  */
 export const restoreImage = Effect.fn("restoreImage")(function*(options: {
@@ -28,7 +31,7 @@ export const restoreImage = Effect.fn("restoreImage")(function*(options: {
   /** Leaves zeros where chunks are lost and goes on. */
   readonly salvage: boolean
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<RestoreReport, RestoreImageError, Rbd.Rbd | Exclude<RestoreServices, Output>> {
   const rbd = yield* Rbd.Rbd
   const { image } = options
   const path = `rbd:${Rbd.format(image)}`
@@ -84,6 +87,3 @@ export const restoreImage = Effect.fn("restoreImage")(function*(options: {
   yield* PartialImage.removeIdle(image, WHEN_FAILED)
   return yield* Fiber.join(content)
 })
-
-/** What restoring may end with before the image is whole. */
-type RestoreError = Effect.Effect.Error<ReturnType<typeof restore>>

@@ -4,8 +4,11 @@ import * as Effect from "effect/Effect"
 import type { Revision } from "../domain/Revision.ts"
 import { isRevisionId, type RevisionId } from "../domain/RevisionId.ts"
 import * as RevisionSpec from "../domain/RevisionSpec.ts"
+import type { SpecInvalid } from "../domain/RevisionSpecText.ts"
+import type { IoError } from "../platform/IoError.ts"
 import type { History } from "../repository/History.ts"
 import { Repository } from "../repository/Repository.ts"
+import type { RepositoryMissing } from "../repository/RepositoryError.ts"
 
 /** Which revisions an operation acts on: a spec as the user writes it (docs: revision specs). */
 export type Selection = string
@@ -29,11 +32,19 @@ export class RevisionIncomplete extends Data.TaggedError("RevisionIncomplete")<{
   }
 }
 
+/** Why revisions cannot be selected. */
+export type SelectError = SpecInvalid | RevisionSpec.SpecFailed | RepositoryMissing | IoError
+
+/** Why not exactly one revision can be selected. */
+export type SelectOneError = SelectError | NotOneRevision
+
 /**
  * The revisions that a spec names, in the order it gives. Dates are local. Fails with `SpecInvalid`, `SpecFailed`,
  * `RepositoryMissing`, `IoError`.
  */
-export const select = Effect.fn("select")(function*(spec: Selection) {
+export const select = Effect.fn("select")(function*(
+  spec: Selection
+): Effect.fn.Return<ReadonlyArray<Revision>, SelectError, Repository> {
   const { history } = yield* Repository
   return yield* selectFrom(spec, yield* history)
 })
@@ -52,9 +63,11 @@ const selectFrom = Effect.fnUntraced(function*(spec: Selection, history: History
 
 /**
  * Like {@link select}, for what changes revisions or says where they are. While a revision's metadata cannot be read, a
- * spec that counts from an end is refused: the latest that we can read need not be the latest.
+ * spec that counts from an end is refused: the latest that we can read need not be the latest. Fails with `SelectError`.
  */
-export const selectCertain = Effect.fn("selectCertain")(function*(spec: Selection) {
+export const selectCertain = Effect.fn("selectCertain")(function*(
+  spec: Selection
+): Effect.fn.Return<ReadonlyArray<Revision>, SelectError, Repository> {
   const history = yield* (yield* Repository).history
   const parsed = yield* RevisionSpec.parse(spec)
   if (!isCertain(parsed)) yield* requireWhole(spec, history)
@@ -95,8 +108,13 @@ const requireWhole = (spec: Selection, { broken: [broken] }: History) => {
   return Effect.fail(new RevisionSpec.SpecFailed({ name: spec, reason }))
 }
 
-/** Like {@link selectCertain}, but for exactly one revision, which only its full id names for certain. */
-export const selectOne = Effect.fn("selectOne")(function*(spec: Selection) {
+/**
+ * Like {@link selectCertain}, but for exactly one revision, which only its full id names for certain. Fails with
+ * `NotOneRevision`, `SelectError`.
+ */
+export const selectOne = Effect.fn("selectOne")(function*(
+  spec: Selection
+): Effect.fn.Return<Revision, SelectOneError, Repository> {
   const history = yield* (yield* Repository).history
   if (!isRevisionId(spec)) yield* requireWhole(spec, history)
   const revisions = yield* selectFrom(spec, history)
@@ -104,5 +122,5 @@ export const selectOne = Effect.fn("selectOne")(function*(spec: Selection) {
   if (revision === undefined || revisions.length > 1) {
     return yield* new NotOneRevision({ spec, count: revisions.length })
   }
-  return revision satisfies Revision
+  return revision
 })

@@ -1,12 +1,14 @@
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Schedule } from "../domain/JobConfig.ts"
 import * as Revision from "../domain/Revision.ts"
 import * as Tag from "../domain/Tag.ts"
+import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
-import { selectCertain, type Selection } from "./select.ts"
+import { selectCertain, type SelectError, type Selection } from "./select.ts"
 
 /** No schedule makes these tags, so no schedule would ever let them expire. */
 export class TagsUnknown extends Data.TaggedError("TagsUnknown")<{
@@ -43,9 +45,12 @@ const changed = (current: ReadonlyArray<string>, change: TagChange, tags: Readon
   }
 }
 
+/** Why tags are not changed. */
+export type TagsError = TagsUnknown | LockHeld | SelectError
+
 /**
  * Changes the tags of some revisions and gives those back that are different now. Fails with `TagsUnknown` before
- * anything is changed, `LockHeld`, `IoError` and what selecting fails with.
+ * anything is changed, `LockHeld`, `SelectError`.
  */
 export const tags = Effect.fn("tags")(function*(options: {
   readonly revisions: Selection
@@ -54,7 +59,7 @@ export const tags = Effect.fn("tags")(function*(options: {
   /** What is allowed; without it (or with `remove`) every tag is. */
   readonly schedule: Schedule | undefined
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<ReadonlyArray<Revision.Revision>, TagsError, FileLock | Repository | Scope.Scope> {
   if (options.change !== "remove" && options.schedule !== undefined) {
     yield* requireKnownTags(options.tags, options.schedule)
   }

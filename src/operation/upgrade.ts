@@ -1,3 +1,4 @@
+import type { FileSystem } from "@effect/platform/FileSystem"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,13 +8,19 @@ import { counted } from "../domain/counted.ts"
 import * as Revision from "../domain/Revision.ts"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { Backend } from "../domain/SourceConfig.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
+import type { FileLock, LockHeld } from "../platform/FileLock.ts"
+import type { IoError } from "../platform/IoError.ts"
 import type { History } from "../repository/History.ts"
 import type { Image } from "../repository/Image.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
+import type { RepositoryMissing } from "../repository/RepositoryError.ts"
+import type { Blocks } from "../store/Blocks.ts"
+import type { ChunkStore } from "../store/ChunkStore.ts"
 import { convert, type Known } from "./convert.ts"
 import { purge } from "./purge.ts"
-import { requireRoom, type Room, roomFor } from "./room.ts"
+import { requireRoom, type Room, roomFor, type SpaceLacking } from "./room.ts"
 import { upgradeAlpha } from "./upgradeAlpha.ts"
 
 /** What is to be upgraded, newest first, and what that takes for the time being. Bytes. */
@@ -45,6 +52,9 @@ export class UpgradeIncomplete extends Data.TaggedError("UpgradeIncomplete")<{ r
   }
 }
 
+/** Why not all revisions are of the current format. */
+export type UpgradeError = SpaceLacking | UpgradeIncomplete | LockHeld | RepositoryMissing | IoError
+
 /**
  * Brings revisions that alphas of 3.0 wrote, then those that backy 2.5 wrote, and images when the config wants chunks,
  * into the current format; newest first,
@@ -61,7 +71,11 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
   /** How new revisions are kept: with `cowfile`, images stay images. */
   readonly backend: Backend
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<
+  UpgradeReport,
+  UpgradeError,
+  BlockFile | Blocks | ChunkStore | FileLock | FileSystem | Repository
+> {
   const { broken, ...plan } = yield* makePlan(options.backend)
   const upgraded: Array<RevisionId> = []
   const failed: Array<NotUpgraded> = [...broken]

@@ -1,14 +1,19 @@
+import type { FileSystem } from "@effect/platform/FileSystem"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { counted } from "../domain/counted.ts"
-import type { LockHeld } from "../platform/FileLock.ts"
+import type { BlockFile } from "../platform/BlockFile.ts"
+import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import type { IoError } from "../platform/IoError.ts"
 import * as locks from "../repository/locks.ts"
+import type { Repository } from "../repository/Repository.ts"
+import type { Blocks } from "../store/Blocks.ts"
+import type { ChunkStore } from "../store/ChunkStore.ts"
 import { examine } from "./examine.ts"
 import { isWhole, recordFindings, type Verdict } from "./recordFindings.ts"
-import { RevisionIncomplete, select, type Selection } from "./select.ts"
+import { RevisionIncomplete, select, type SelectError, type Selection } from "./select.ts"
 
 /** The outcome of a verification. */
 export interface VerifyReport {
@@ -60,17 +65,24 @@ export class ResultNotRecorded extends Data.TaggedError("ResultNotRecorded")<{
   }
 }
 
+/** Why revisions cannot be called whole. */
+export type VerifyError = DamageFound | ResultNotRecorded | LockHeld | RevisionIncomplete | SelectError
+
 /**
  * Reads what is stored for some revisions again and checks it against its hashes: every chunk once, however many
  * revisions name it. Destroys nothing. Whole revisions become verified; revisions with damaged or missing chunks become
  * distrusted, all of them that name such a chunk. Fails with `DamageFound` when anything is not whole, recorded or not,
  * `ResultNotRecorded` when all is whole and that could not be written down, `LockHeld`, `RevisionIncomplete`,
- * `RepositoryMissing`, `IoError` and what selecting fails with.
+ * `SelectError`.
  */
 export const verify = Effect.fn("verify")(function*(options: {
   readonly revisions: Selection
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<
+  VerifyReport,
+  VerifyError,
+  BlockFile | Blocks | ChunkStore | FileLock | FileSystem | Repository
+> {
   const found = yield* Effect.scoped(Effect.gen(function*() {
     yield* locks.forReading(options.wait)
     const revisions = yield* select(options.revisions)

@@ -1,19 +1,26 @@
+import type { FileSystem } from "@effect/platform/FileSystem"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as RcMap from "effect/RcMap"
+import type * as Scope from "effect/Scope"
 import * as ChunkMap from "../../domain/ChunkMap.ts"
 import type { Revision } from "../../domain/Revision.ts"
 import type { RevisionId } from "../../domain/RevisionId.ts"
 import { type Address, uriOf } from "../../nbd/Address.ts"
 import { type Export, type Exports, ExportUnavailable } from "../../nbd/Export.ts"
-import { Listener } from "../../nbd/Listener.ts"
+import { Listener, type ListenFailed } from "../../nbd/Listener.ts"
 import * as Server from "../../nbd/server.ts"
+import type { BlockFile } from "../../platform/BlockFile.ts"
+import type { Devices } from "../../platform/Devices.ts"
+import type { FileLock, LockHeld } from "../../platform/FileLock.ts"
 import type { Image } from "../../repository/Image.ts"
 import * as locks from "../../repository/locks.ts"
 import { Repository } from "../../repository/Repository.ts"
+import type { MapUnusable } from "../../repository/RepositoryError.ts"
 import type { BadChunk } from "../../store/BlockProtocol.ts"
+import type { Blocks } from "../../store/Blocks.ts"
 import * as StoredId from "../../store/storedId.ts"
-import { RevisionIncomplete, selectOne } from "../select.ts"
+import { RevisionIncomplete, selectOne, type SelectOneError } from "../select.ts"
 import { warnOfRevision } from "../warnOfRevision.ts"
 import * as ChunkCache from "./ChunkCache.ts"
 import * as Overlay from "./Overlay.ts"
@@ -62,12 +69,21 @@ const makeReport = () => {
     })
 }
 
+/** Why nothing is served. */
+export type ServeError =
+  | ListenFailed
+  | OverlayFile.OverlayRefused
+  | MapUnusable
+  | RevisionIncomplete
+  | LockHeld
+  | SelectOneError
+
 /**
  * Serves revisions as network block devices until the scope ends: the export without a name is the selected one, each
  * complete revision is one by its id. Only the selected one can be written to, if there is an overlay, which is durable
  * when the scope has ended. The repository is never changed. No byte leaves that was not checked against its hash; what touches a
  * bad chunk fails with EIO for the client and is logged. Nothing is purged meanwhile. Fails with `ListenFailed`,
- * `OverlayRefused`, `MapUnusable`, `LockHeld`, `IoError` and what selecting a revision fails with.
+ * `OverlayRefused`, `MapUnusable`, `RevisionIncomplete`, `LockHeld`, `SelectOneError`.
  */
 export const serve = Effect.fn("serve")(function*(options: {
   readonly revision: string
@@ -75,7 +91,11 @@ export const serve = Effect.fn("serve")(function*(options: {
   /** A file that takes writes to the selected revision; without it, it is read-only. */
   readonly overlay?: string
   readonly wait: Duration.Duration
-}) {
+}): Effect.fn.Return<
+  Serving,
+  ServeError,
+  BlockFile | Blocks | Devices | FileLock | FileSystem | Listener | Repository | Scope.Scope
+> {
   yield* locks.forReading(options.wait)
   const repository = yield* Repository
   const { directory } = repository
