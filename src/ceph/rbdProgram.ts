@@ -171,10 +171,6 @@ const make = (limits: Limits) =>
           const args = ["snap", "rm", "--no-progress", "--pool", pool, "--image-id", id, "--snap", name]
           yield* run("remove snapshot", what, args, limits.long)
         }),
-      hasWholeObject: Effect.map(
-        run("ask for the options of", "rbd export-diff", ["help", "export-diff"], limits.short),
-        (help) => help.includes("--whole-object")
-      ),
       diff: (image, { from, to, wholeObject }) => {
         const what = Rbd.format(image, to)
         const args = [

@@ -77,6 +77,7 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
     const blockFiles = yield* BlockFile
     const program = yield* variable("BACKY_QEMU_NBD", "qemu-nbd")
     const cephArgs = yield* variable("CEPH_ARGS", "")
+    const path = yield* variable("PATH", "")
 
     const kernelCan = Effect.orElseSucceed(Effect.as(files.access(KERNEL, { writable: true }), true), () => false)
 
@@ -113,7 +114,7 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
       } satisfies Reader
     })
 
-    const openNbd = Effect.fnUntraced(function*(image: ImageName, snapshot: string | undefined) {
+    const openNbd = Effect.fnUntraced(function*(image: ImageName, snapshot: string) {
       const what = format(image, snapshot)
       const directory = yield* Effect.mapError(
         files.makeTempDirectoryScoped({ directory: socketFolder(), prefix: "backy-" }),
@@ -125,7 +126,7 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
         "file.driver=rbd",
         `file.pool=${escaped(image.pool)}`,
         `file.image=${escaped(image.image)}`,
-        ...(snapshot === undefined ? [] : [`file.snapshot=${escaped(snapshot)}`]),
+        `file.snapshot=${escaped(snapshot)}`,
         ...qemuOptions(cephArgs).map(escaped)
       ]
       const args = [
@@ -167,39 +168,55 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
             Effect.zipRight(Effect.logDebug(error.message), openNbd(image, snapshot)))
           : openNbd(image, snapshot))
 
+    const isFound = Effect.exists(
+      program.includes("/") ? [program] : path.split(":").map((directory) => `${directory || "."}/${program}`),
+      (file) => Effect.orElseSucceed(Effect.as(files.access(file), true), () => false)
+    )
+
     const checkReadable = (image: ImageName) =>
-      Effect.flatMap(kernelCan, (can) => can ? Effect.void : Effect.scoped(Effect.asVoid(openNbd(image, undefined))))
+      Effect.flatMap(Effect.if(kernelCan, { onTrue: () => Effect.succeed(true), onFalse: () => isFound }), (found) =>
+        found ? Effect.void : failed(format(image), noProgram(program)))
 
     const closeStale = (image: ImageName, isOurs: (snapshot: string) => boolean) =>
       Effect.gen(function*() {
-        if (!(yield* kernelCan)) return
+        if (!(yield* kernelCan)) {
+          return
+        }
         const text = yield* run("list", "mapped images", ["showmapped", "--format", "json"], limit)
         const mappings = decodeMappings(text)
         if (Option.isNone(mappings)) {
           return yield* failed("mapped images", "the answer of rbd showmapped is not the JSON that was expected")
         }
         for (const { device, name, pool, snap } of mappings.value) {
-          if (pool === image.pool && name === image.image && isOurs(snap)) yield* unmapPatiently(device)
+          if (pool === image.pool && name === image.image && isOurs(snap)) {
+            yield* unmapPatiently(device)
+          }
         }
-      }).pipe(Effect.catchAll((error) => Effect.logWarning(error.message)))
+      }).pipe(Effect.catchAll((error) =>
+        Effect.logWarning(error.message)
+      ))
 
     return { open, checkReadable, closeStale }
   })
+
+/** What samples are read with, where the kernel cannot. */
+const NEEDED = "needs the packages qemu-utils and qemu-block-extra (Debian), or a kernel that can rbd map"
+
+const noProgram = (program: string): string => `there is no program ${program}: comparing samples ${NEEDED}`
 
 /** What to do about a server that ended, or never began. */
 const reasonOf = (
   program: string,
   exit: Exit.Exit<{ readonly exitCode: number; readonly stderr: string }, ProcessFailed>
 ): string => {
-  const needs = "needs the packages qemu-utils and qemu-block-extra (Debian), or a kernel that can rbd map"
   const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
   const { exitCode, stderr } = Exit.isSuccess(exit) ? exit.value : { exitCode: -1, stderr: failure?.message ?? "" }
   // setpriv exits 127 when it cannot find what it is to run
   if (exitCode === 127 || failure?.code === "ENOENT") {
-    return `there is no program ${program}: comparing samples ${needs}`
+    return noProgram(program)
   }
   if (/Unknown driver|unknown protocol|Unknown protocol/.test(stderr)) {
-    return `${program} cannot read RBD images: comparing samples ${needs}`
+    return `${program} cannot read RBD images: comparing samples ${NEEDED}`
   }
   const [last = "it gave no reason"] = stderr.trim().split("\n").slice(-1)
   return `${program} ended: ${last.slice(0, 300)}`

@@ -93,8 +93,9 @@ export const backup = Effect.fn("backup")(function*(options: {
 }): Effect.fn.Return<BackupReport, BackupError, BackupServices | Scope.Scope> {
   const source = yield* Source
   if (!options.force) yield* requireKnownTags(options.tags, options.schedule)
-  yield* source.check
   yield* locks.forBackup(options.wait)
+  // what it finds is still so when the snapshot is made: nothing is waited for in between
+  yield* source.check
   if (options.freeSpaceFloor !== undefined) yield* requireFloor(options.freeSpaceFloor)
   const started = yield* Clock.currentTimeNanos
   const { history, removed } = yield* withoutIncomplete

@@ -172,7 +172,6 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
           return image === undefined ? fail("ENOENT", "error opening image") : removeFrom(image, snapshot, fail)
         })
       ),
-    hasWholeObject: Effect.succeed(true),
     diff: (name, request) =>
       Stream.unwrap(Effect.zipRight(
         Rbd.checkNames("read", name, request.from),
@@ -218,7 +217,7 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
               : Effect.sync(() => content.slice(offset, offset + length))
         } satisfies Rbd.Reader
       }),
-    checkReadable: (name) => on("read samples of", name, () => undefined),
+    checkReadable: (name) => Rbd.checkNames("read samples of", name),
     closeStale: () => Effect.void,
     importImage: (name, stream) =>
       Effect.gen(function*() {

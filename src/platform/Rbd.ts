@@ -110,8 +110,6 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
   readonly removeSnapshot: (image: ImageName, name: string) => Effect.Effect<void, RbdError>
   /** The same for an image by its id, whatever its name is now, also in the trash. ENOENT: no such image or snapshot. */
   readonly removeSnapshotById: (pool: string, id: string, name: string) => Effect.Effect<void, RbdError>
-  /** Whether `DiffRequest.wholeObject` may be asked for at all. */
-  readonly hasWholeObject: Effect.Effect<boolean, RbdError>
   /**
    * The changes; counts only when the stream has ended without failure. The bytes of a write are valid only until the
    * batch of events behind its own is asked for.
@@ -122,7 +120,7 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
   ) => Stream.Stream<RbdDiff.Event, RbdError | RbdDiff.RbdDiffInvalid>
   /** Opens a snapshot for reading until the scope ends. */
   readonly open: (image: ImageName, snapshot: string) => Effect.Effect<Reader, RbdError, Scope.Scope>
-  /** Fails when snapshots of the image could not be opened on this machine. Makes nothing. */
+  /** Fails when this machine lacks what opening snapshots needs, as far as can be seen without trying. */
   readonly checkReadable: (image: ImageName) => Effect.Effect<void, RbdError>
   /** Lets go of what killed processes had open: snapshots of the image whose names pass. Failures are logged. */
   readonly closeStale: (image: ImageName, isOurs: (snapshot: string) => boolean) => Effect.Effect<void>

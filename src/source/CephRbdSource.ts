@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
@@ -15,7 +15,15 @@ import { inOwnFiber } from "../platform/inOwnFiber.ts"
 import * as Rbd from "../platform/Rbd.ts"
 import type * as RbdDiff from "../platform/RbdDiff.ts"
 import * as Notes from "./snapshotNotes.ts"
-import { type Change, type Changes, type Snapshot, type SnapshotRequest, Source, SourceNotReady } from "./Source.ts"
+import {
+  type Change,
+  type Changes,
+  type Difference,
+  type Snapshot,
+  type SnapshotRequest,
+  Source,
+  SourceNotReady
+} from "./Source.ts"
 
 /** What a job says of its image. */
 export interface Settings extends Rbd.ImageName {
@@ -49,6 +57,21 @@ export const mayAskWholeObjects = (
   to: Rbd.SnapshotInfo
 ): boolean => snapshots.every(({ id, size }) => id <= from.id || id >= to.id || size >= Math.min(from.size, to.size))
 
+/** What a backup knows of its image. */
+interface Run {
+  /** The repository's, where snapshots are noted. */
+  readonly directory: string
+  /** The image's. */
+  readonly id: string
+  readonly indexInvalid: boolean
+  /** Snapshots that were made or asked for, with that of this run, by name. */
+  readonly noted: ReadonlyArray<string>
+  /** Those, and those of all revisions: nothing else is removed. */
+  readonly ours: ReadonlySet<string>
+  /** All snapshots of the image, as they were listed last. */
+  listed: ReadonlyArray<Rbd.SnapshotInfo>
+}
+
 /** The source for an image. `take` is how snapshots of it are taken; otherwise `rbd snap create`. */
 export const make = (settings: Settings, take: Take = plain): Effect.Effect<Source["Type"], never, Services> =>
   Effect.gen(function*() {
@@ -60,12 +83,16 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
     const notReady = (error: { readonly message: string }) => new SourceNotReady({ source, reason: error.message })
     const refined = <A, R>(effect: Effect.Effect<A, Rbd.RbdError, R>) => Effect.mapError(effect, notReady)
 
+    const look = Effect.mapError(
+      rbd.info(image),
+      (error) =>
+        error.code === "ENOENT" ? new SourceNotReady({ source, reason: "there is no such image" }) : notReady(error)
+    )
+    /** What the last check has seen, until a snapshot makes use of it: each question to Ceph is a program that is started. */
+    const seen = yield* Ref.make(Option.none<Rbd.ImageInfo>())
+
     const check = Effect.gen(function*() {
-      yield* Effect.mapError(
-        rbd.info(image),
-        (error) =>
-          error.code === "ENOENT" ? new SourceNotReady({ source, reason: "there is no such image" }) : notReady(error)
-      )
+      yield* Ref.set(seen, Option.some(yield* look))
       yield* refined(rbd.checkReadable(image))
     })
 
@@ -90,11 +117,15 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
         ), { discard: true })
 
     /** After a revision was published: only its own snapshot is still of use, and notes only of what there is. */
-    const settle = (directory: string, id: string, ours: ReadonlySet<string>, kept: string | undefined) =>
+    const settle = (run: Run, kept: string | undefined) =>
       Effect.gen(function*() {
-        const present = new Set((yield* rbd.snapshots(image)).map(({ name }) => name))
+        const { directory, id, noted, ours } = run
+        const has = (name: string) => run.listed.some((one) => one.name === name)
+        // a snapshot that was asked for, and was not there when the diff had ended, may have come since
+        const all = noted.every(has) ? run.listed : yield* rbd.snapshots(image)
+        const present = new Set(all.map(({ name }) => name))
         yield* removeAll(directory, id, [...present].filter((name) => ours.has(name) && name !== kept))
-        for (const name of ours) if (!present.has(name)) yield* Notes.remove(directory, Rbd.format(image, name))
+        for (const name of noted) if (!present.has(name)) yield* Notes.remove(directory, Rbd.format(image, name))
       }).pipe(Effect.catchAll((error) => Effect.logWarning(`older snapshots are left: ${error.message}`)))
 
     /** Somebody renames, replaces or deletes what is being read: said as such, since what Ceph then says helps nobody. */
@@ -123,51 +154,50 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
     const snapshot = Effect.fnUntraced(function*(request: SnapshotRequest) {
       const { directory } = request
       const name = nameOf(request.revision)
-      const noted = yield* Effect.mapError(Notes.read(directory), notReady)
-      const ours = new Set([
-        ...noted.flatMap((line) => line.startsWith(`${source}@`) ? [line.slice(source.length + 1)] : []),
-        ...[...request.complete, ...request.incomplete].map(nameOf)
-      ])
-      const isOurs = (one: string) => ours.has(one)
-      yield* rbd.closeStale(image, isOurs)
-      const { id } = yield* refined(rbd.info(image))
+      const noted = (yield* Effect.mapError(Notes.read(directory), notReady))
+        .flatMap((line) => line.startsWith(`${source}@`) ? [line.slice(source.length + 1)] : [])
+      const ours = new Set([...noted, ...[...request.complete, ...request.incomplete].map(nameOf), name])
+      yield* rbd.closeStale(image, (one) => ours.has(one))
+      const { id, indexInvalid } = Option.getOrUndefined(yield* Ref.getAndSet(seen, Option.none())) ?? (yield* look)
 
       // of runs that never became a revision
       const ofRevisions = new Set(request.complete.map(nameOf))
-      const before = yield* refined(rbd.snapshots(image))
-      yield* removeAll(
-        directory,
-        id,
-        before.map((one) => one.name).filter((one) => isOurs(one) && !ofRevisions.has(one))
-      )
+      const stale = new Set([...ours].filter((one) => one !== name && !ofRevisions.has(one)))
+      if (stale.size > 0) {
+        const before = yield* refined(rbd.snapshots(image))
+        yield* removeAll(directory, id, before.map((one) => one.name).filter((one) => stale.has(one)))
+      }
+      const run: Run = { directory, id, noted: [...noted, name], ours, indexInvalid, listed: [] }
       let isPublished = false
       const keepsNone = settings.fullAlways === true
       // before the snapshot is made, so that nothing can come between making it and this
       yield* Effect.addFinalizer(() =>
         provided(inOwnFiber(
           isPublished
-            ? settle(directory, id, new Set([...ours, name]), keepsNone ? undefined : name)
+            ? settle(run, keepsNone ? undefined : name)
             : Effect.asVoid(Effect.timeoutOption(removeAll(directory, id, [name]), TIDY_LIMIT))
         ))
       )
       yield* Effect.mapError(Notes.add(directory, Rbd.format(image, name)), notReady)
       yield* refined(take(image, name))
 
-      const all = yield* refined(rbd.snapshots(image))
+      const told = <A, R>(effect: Effect.Effect<A, Rbd.RbdError, R>) => Effect.catchAll(effect, explained(id, [name]))
+      // what cannot be compared in the end is not worth reading, so the reader is opened before anything is read
+      const [all, reader] = yield* Effect.all([refined(rbd.snapshots(image)), told(rbd.open(image, name))], {
+        concurrency: "unbounded"
+      })
+      run.listed = all
       const to = all.find((one) => one.name === name)
       if (to === undefined) {
         return yield* new SourceNotReady({ source, reason: `snapshot ${name} is gone right after it was made` })
       }
 
-      const scope = yield* Effect.scope
-      const told = <A, R>(effect: Effect.Effect<A, Rbd.RbdError, R>) => Effect.catchAll(effect, explained(id, [name]))
-      const reader = yield* Effect.cached(Scope.extend(told(rbd.open(image, name)), scope))
       const content: Changes = {
         _tag: "Changes",
-        since: (bases) => provided(since(id, to, keepsNone ? [] : bases)),
+        since: (bases) => Effect.sync(() => since(run, to, keepsNone ? [] : bases)),
         second: {
           _tag: "Samples",
-          read: (offset, length) => Effect.flatMap(reader, ({ read }) => told(read(offset, length))),
+          read: (offset, length) => told(reader.read(offset, length)),
           older: (revision) =>
             Effect.map(
               Effect.option(rbd.open(image, nameOf(revision))),
@@ -186,34 +216,45 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
     }, (effect) => effect.pipe(provided))
 
     /** From the newest base whose snapshot there still is. */
-    const since = Effect.fnUntraced(function*(id: string, to: Rbd.SnapshotInfo, bases: ReadonlyArray<RevisionId>) {
-      const all = yield* refined(rbd.snapshots(image))
+    const since = (run: Run, to: Rbd.SnapshotInfo, bases: ReadonlyArray<RevisionId>): Difference => {
       for (const base of bases) {
-        const from = all.find((one) => one.name === nameOf(base) && one.id < to.id)
+        const from = run.listed.find((one) => one.name === nameOf(base) && one.id < to.id)
         if (from === undefined) continue
-        const wholeObject = mayAskWholeObjects(all, from, to) &&
-          !(yield* refined(rbd.info(image))).indexInvalid &&
-          (yield* refined(rbd.hasWholeObject))
-        return { base, changes: changes(id, { from: from.name, to: to.name, wholeObject }, to.size) }
+        const wholeObject = !run.indexInvalid && mayAskWholeObjects(run.listed, from, to)
+        return { base, changes: changes(run, from, to, wholeObject) }
       }
-      return { base: undefined, changes: changes(id, { from: undefined, to: to.name, wholeObject: false }, to.size) }
-    })
+      return { base: undefined, changes: changes(run, undefined, to, false) }
+    }
 
-    const changes = (id: string, request: Rbd.DiffRequest, size: number): Stream.Stream<Change, SourceNotReady> => {
-      const names = [request.to, ...request.from === undefined ? [] : [request.from]]
-      // a snapshot that is removed while the diff is made lets Ceph leave out changes, in silence
-      const undisturbed = Effect.flatMap(
-        disturbed(id, names),
-        (reason) => reason === undefined ? Effect.void : new SourceNotReady({ source, reason })
-      )
+    const changes = (
+      run: Run,
+      from: Rbd.SnapshotInfo | undefined,
+      to: Rbd.SnapshotInfo,
+      wholeObject: boolean
+    ): Stream.Stream<Change, SourceNotReady> => {
+      const between = [to, ...from === undefined ? [] : [from]]
+      const names = between.map(({ name }) => name)
+      const { id } = run
+      /**
+       * A snapshot that is removed while the diff is made lets Ceph leave out changes, in silence. Where the snapshots
+       * still are, under their ids, which no other image of the pool has, there is the image.
+       */
+      const undisturbed = Effect.gen(function*() {
+        run.listed = yield* Effect.catchAll(rbd.snapshots(image), explained(id, names))
+        const lost = between.find((one) => !run.listed.some(({ id, name }) => id === one.id && name === one.name))
+        if (lost === undefined) return
+        const reason = (yield* disturbed(id, [lost.name])) ?? `somebody replaced its snapshot ${lost.name}`
+        return yield* new SourceNotReady({ source, reason })
+      })
+      const request: Rbd.DiffRequest = { from: from?.name, to: to.name, wholeObject }
       return rbd.diff(image, request).pipe(
         Stream.catchAll((error) => Stream.fromEffect(explained(id, names)(error))),
         Stream.mapChunksEffect((events) => {
           const header = Chunk.findFirst(events, (event) => event._tag === "Header")
-          return Option.isSome(header) && header.value.size !== size
+          return Option.isSome(header) && header.value.size !== to.size
             ? new SourceNotReady({
               source,
-              reason: `the diff is of an image of ${header.value.size} bytes, snapshot ${request.to} has ${size}`
+              reason: `the diff is of an image of ${header.value.size} bytes, snapshot ${to.name} has ${to.size}`
             })
             : Effect.succeed(Chunk.filter(events, (event) => event._tag !== "Header"))
         }),

@@ -151,13 +151,21 @@ describe("the rbd program", () => {
       })))
   }
 
-  it.effect("says when its index cannot be relied on, and whether it has --whole-object", () =>
-    answering({ stdout: "{\"size\": 5, \"flags\": [\"object map invalid\"], \"help\": \"--whole-object\"}" }).run(
+  it.effect("says when its index cannot be relied on", () =>
+    answering({ stdout: "{\"size\": 5, \"flags\": [\"object map invalid\"]}" }).run(
       Effect.gen(function*() {
         assert.isTrue((yield* info).indexInvalid)
-        assert.isTrue(yield* (yield* Rbd).hasWholeObject)
       })
     ))
+
+  it.effect("knows without a trial when there is nothing to read samples with", () => {
+    const { calls, run } = over({ rbd: () => ({}), nbd: () => ({}), env: { PATH: "/usr/bin:/bin" } })
+    return run(Effect.gen(function*() {
+      const error = yield* Effect.flip((yield* Rbd).checkReadable(image))
+      assert.match(error.message, /there is no program qemu-nbd: .* packages qemu-utils and qemu-block-extra/)
+      assert.isEmpty(calls)
+    }))
+  })
 
   it.effect("is read through the kernel where that can, and let go of afterwards", () => {
     const { calls, run } = over({ kernel: true, rbd: ([verb]) => verb === "map" ? { stdout: "/dev-rbd0\n" } : {} })

@@ -62,6 +62,31 @@ describe("backy against a real cluster", () => {
     assert.match((await Backy.run(repository, ["verify"])).stdout, /./)
   }, 900_000)
 
+  it("starts seven programs for an increment of nothing", async () => {
+    using directory = Backy.temporary()
+    const { image, repository } = await setUp(directory.path, 12 * MiB)
+    await Cluster.write(image, 0, new Uint8Array(5 * MiB).fill(1))
+    await Backy.done(repository, ["backup", "daily"])
+    const log = join(directory.path, "started")
+    const logging = (program: string, words: string) =>
+      Backy.instead(directory.path, `echo "${words}" >>${log}; exec ${program} "$@"`)
+    await Backy.done(repository, ["backup", "daily"], {
+      BACKY_RBD: logging("rbd", "rbd $1 $2"),
+      BACKY_QEMU_NBD: logging("qemu-nbd", "qemu-nbd")
+    })
+    assert.deepStrictEqual(readFileSync(log, "utf8").trim().split("\n").sort(), [
+      "qemu-nbd",
+      "rbd export-diff --no-progress",
+      "rbd info --format",
+      "rbd snap create",
+      "rbd snap ls",
+      "rbd snap ls",
+      "rbd snap rm"
+    ])
+    const [, last] = await Backy.revisions(repository)
+    assert.deepStrictEqual(await snapshotsOf(image), [`backy-${last}`])
+  })
+
   it("keeps to the truth when a snapshot in between was smaller, where --whole-object would lose data", async () => {
     using directory = Backy.temporary()
     const { image, repository } = await setUp(directory.path, 32 * MiB)

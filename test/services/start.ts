@@ -1,6 +1,7 @@
 /**
  * Brings Ceph, its object gateway and Consul up before the tests and down after them. All live in one directory that is
- * removed afterwards; with BACKY_TEST_SERVICES=DIR they stay up there, so that the next run begins at once.
+ * removed afterwards; with BACKY_TEST_SERVICES=DIR they stay up there, so that the next run begins at once. With
+ * BACKY_TEST_ONLY=ceph neither the gateway nor Consul is brought up, for the tests that need none.
  */
 import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
@@ -33,17 +34,21 @@ export const setup = () => {
   mkdirSync(cache, { recursive: true })
   const ceph = join(directory, "ceph")
   const consul = join(directory, "consul")
+  const onlyCeph = process.env["BACKY_TEST_ONLY"] === "ceph"
   adopt("ceph-up", ceph, { CEPH_UP_PACKAGES: "qemu-utils qemu-block-extra qemu-system-common" })
-  adopt("rgw-up", ceph, {})
-  adopt("consul-up", consul, {
-    CONSUL_UP_TOKEN: "00000000-0000-4000-8000-000000000001",
-    CONSUL_UP_KV_TOKEN: LIMITED_TOKEN,
-    CONSUL_UP_CACHE: cache
-  })
+  if (!onlyCeph) {
+    adopt("rgw-up", ceph, {})
+    adopt("consul-up", consul, {
+      CONSUL_UP_TOKEN: "00000000-0000-4000-8000-000000000001",
+      CONSUL_UP_KV_TOKEN: LIMITED_TOKEN,
+      CONSUL_UP_CACHE: cache
+    })
+  }
   return () => {
     if (kept !== undefined) return
-    execFileSync(script("rgw-up"), ["--down", ceph], { stdio: ["ignore", "ignore", "inherit"] })
+    if (!onlyCeph) execFileSync(script("rgw-up"), ["--down", ceph], { stdio: ["ignore", "ignore", "inherit"] })
     for (const [down, of] of [["consul-down", consul], ["ceph-down", ceph]] as const) {
+      if (down === "consul-down" && onlyCeph) continue
       execFileSync(script(down), [of], { stdio: ["ignore", "ignore", "inherit"] })
     }
     rmSync(directory, { recursive: true, force: true })

@@ -109,6 +109,38 @@ describe("ceph-rbd source", () => {
     }))
   })
 
+  it.effect("asks the cluster as little as an increment of nothing needs, and nothing of it twice", () => {
+    const calls: Array<string> = []
+    const counted = <A, E, R>(name: string, call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+      Effect.zipRight(Effect.sync(() => calls.push(name)), call)
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        info: (image) => counted("info", rbd.info(image)),
+        snapshots: (image) => counted("snapshots", rbd.snapshots(image)),
+        createSnapshot: (image, name) => counted("createSnapshot", rbd.createSnapshot(image, name)),
+        removeSnapshot: (image, name) => counted("removeSnapshot", rbd.removeSnapshot(image, name)),
+        diff: (image, request) => Stream.unwrap(counted("diff", Effect.succeed(rbd.diff(image, request)))),
+        open: (image, name) => counted("open", rbd.open(image, name))
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      yield* backup
+      calls.length = 0
+      yield* backup
+      // each is one program; the snapshots are listed again after the diff, since one that is gone makes it worthless
+      assert.deepStrictEqual(calls, [
+        "info",
+        "createSnapshot",
+        "snapshots",
+        "open",
+        "diff",
+        "snapshots",
+        "removeSnapshot"
+      ])
+    }))
+  })
+
   it.effect("keeps the base, and takes away what it made, when the diff breaks off", () => {
     let broken = false
     const world = CephWorld.make({
