@@ -64,6 +64,8 @@ export interface MemoryRbd {
 
 interface State {
   readonly images: Map<string, Image>
+  /** A pool is there once an image was put into it, as is Ceph's usual one. */
+  readonly pools: Set<string>
   readonly trash: Set<Image>
   lastId: number
   lastImage: number
@@ -72,7 +74,7 @@ interface State {
 /** Whom an image that is being made is watched by. */
 const IMPORTER = "rbd import"
 
-const copyOf = ({ images, lastId, lastImage, trash }: State): State => {
+const copyOf = ({ images, lastId, lastImage, pools, trash }: State): State => {
   const copies = new Map<Image, Image>()
   const copied = (image: Image): Image => {
     const copy = copies.get(image) ?? {
@@ -85,6 +87,7 @@ const copyOf = ({ images, lastId, lastImage, trash }: State): State => {
   }
   return {
     images: new Map(Array.from(images, ([name, image]) => [name, copied(image)])),
+    pools: new Set(pools),
     trash: new Set(Array.from(trash, copied)),
     lastId,
     lastImage
@@ -93,10 +96,10 @@ const copyOf = ({ images, lastId, lastImage, trash }: State): State => {
 
 /** Images with objects of `objectSize` bytes. */
 export const make = (objectSize: number): MemoryRbd =>
-  fromState(objectSize, { images: new Map(), trash: new Set(), lastId: 0, lastImage: 0 })
+  fromState(objectSize, { images: new Map(), pools: new Set(["rbd"]), trash: new Set(), lastId: 0, lastImage: 0 })
 
 const fromState = (objectSize: number, state: State): MemoryRbd => {
-  const { images, trash } = state
+  const { images, pools, trash } = state
   const opened = new Set<string>()
 
   const newImage = (content: Uint8Array): Image => ({
@@ -131,7 +134,15 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
     return Effect.void
   }
 
-  /** Runs on an image as `rbd` would: names checked, ENOENT when there is none. */
+  const put = (name: string, image: Image) => {
+    pools.add(name.slice(0, name.indexOf("/")))
+    images.set(name, image)
+  }
+
+  const noPool = (operation: string, what: string, pool: string) =>
+    new Rbd.RbdError({ operation, what, code: "ENOPOOL", detail: `there is no pool "${pool}"` })
+
+  /** Runs on an image as `rbd` would: names checked, ENOPOOL when there is no such pool, ENOENT when there is no image. */
   const on = <A>(
     operation: string,
     name: Rbd.ImageName,
@@ -141,8 +152,9 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
     Effect.zipRight(
       Rbd.checkNames(operation, name, snapshot),
       Effect.suspend(() => {
-        const fail: Fail = (code, detail) =>
-          new Rbd.RbdError({ operation, what: Rbd.format(name, snapshot), code, detail })
+        const what = Rbd.format(name, snapshot)
+        const fail: Fail = (code, detail) => new Rbd.RbdError({ operation, what, code, detail })
+        if (!pools.has(name.pool)) return noPool(operation, what, name.pool)
         const image = images.get(Rbd.format(name))
         if (image === undefined) return fail("ENOENT", `error opening image ${name.image}`)
         const result = use(image, fail)
@@ -223,6 +235,7 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
       Effect.gen(function*() {
         yield* Rbd.checkNames("make", name)
         const what = Rbd.format(name)
+        if (!pools.has(name.pool)) return yield* noPool("make", what, name.pool)
         if (images.has(what)) {
           return yield* new Rbd.RbdError({ operation: "make", what, code: "EEXIST", detail: "image creation failed" })
         }
@@ -251,11 +264,9 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
       Effect.zipRight(
         Rbd.checkNames("list the images of", { pool, image: "any" }),
         Effect.suspend(() => {
+          if (!pools.has(pool)) return noPool("list the images of", pool, pool)
           const inPool = [...images.keys()].filter((name) => name.startsWith(`${pool}/`))
-          // there are no pools of their own here
-          if (inPool.length > 0) return Effect.succeed(inPool.map((name) => name.slice(pool.length + 1)))
-          const detail = `error opening pool '${pool}'`
-          return new Rbd.RbdError({ operation: "list the images of", what: pool, code: "ENOENT", detail })
+          return Effect.succeed(inPool.map((name) => name.slice(pool.length + 1)))
         })
       ),
     watchers: (name) => on("ask for users of", name, ({ watchers }) => [...watchers]),
@@ -271,7 +282,7 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
   return {
     rbd,
     opened,
-    create: (name, size) => void images.set(name, newImage(new Uint8Array(size))),
+    create: (name, size) => put(name, newImage(new Uint8Array(size))),
     write: (name, offset, bytes) => {
       const image = existing(name)
       image.content = Uint8Array.from(image.content)
@@ -289,7 +300,7 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
       const found = existing(name).snapshots.find((one) => one.name === snapshot)
       if (found === undefined) throw new Error(`there is no snapshot ${name}@${snapshot}`)
       found.isProtected = true
-      images.set(child, newImage(Uint8Array.from(found.content)))
+      put(child, newImage(Uint8Array.from(found.content)))
     },
     flatten: (name) => {
       existing(name).flattenedAt = state.lastId

@@ -131,7 +131,7 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
   ) => Effect.Effect<void, RbdError | E>
   /** EEXIST: there is an image of the new name, which is left alone. Same pool. */
   readonly renameImage: (image: ImageName, name: string) => Effect.Effect<void, RbdError>
-  /** The names of all images of a pool, in no order. ENOENT: no such pool. */
+  /** The names of all images of a pool, in no order. ENOPOOL: no such pool. */
   readonly images: (pool: string) => Effect.Effect<ReadonlyArray<string>, RbdError>
   /**
    * The addresses of those who have the image open for writing; up to half a minute longer when they were killed.

@@ -68,14 +68,17 @@ const kill = (child: ChildProcess, signal: NodeJS.Signals): Effect.Effect<void> 
     }
   })
 
+/** A killed process ends as soon as the kernel comes to it, however short the grace before was: seconds on a busy machine. */
+const AFTER_KILL = "3 seconds"
+
 /** TERM, then KILL, then no more waiting: a process in an uninterruptible sleep would hold us for ever. */
 const stop = (child: ChildProcess, ending: Deferred.Deferred<Ending>, grace: Duration.DurationInput) => {
-  const within = Effect.timeoutOption(Deferred.await(ending), grace)
+  const endsWithin = (time: Duration.DurationInput) => Effect.timeoutOption(Deferred.await(ending), time)
   const stopping = Effect.gen(function*() {
     yield* kill(child, "SIGTERM")
-    if ((yield* within)._tag === "Some") return
+    if ((yield* endsWithin(grace))._tag === "Some") return
     yield* kill(child, "SIGKILL")
-    if ((yield* within)._tag === "Some") return
+    if ((yield* endsWithin(AFTER_KILL))._tag === "Some") return
     yield* Effect.logWarning(`process ${child.pid} does not end, not even after SIGKILL`)
   })
   return Effect.flatMap(

@@ -24,10 +24,14 @@ const attempt = <A>(read: () => A): A | undefined => {
 /** Linux counts the start of processes in these, whatever the machine. In milliseconds. */
 const TICK = 10
 
-const startOf = (pid: string): number | undefined => {
-  // the second field is the name in brackets, which may hold anything
+/** The fields of a process's `stat` from the third on: the second is the name in brackets, which may hold anything. */
+const statOf = (pid: string): ReadonlyArray<string> => {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, "latin1"))
-  const ticks = Number(stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19])
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? []
+}
+
+const startOf = (pid: string): number | undefined => {
+  const ticks = Number(statOf(pid)[19])
   const boot = Number(/^btime (\d+)$/m.exec(attempt(() => readFileSync("/proc/stat", "latin1")) ?? "")?.[1])
   return Number.isFinite(ticks + boot) ? boot * 1000 + ticks * TICK : undefined
 }
@@ -54,7 +58,9 @@ const locks = (pid: string, file: { readonly dev: bigint; readonly ino: bigint }
 export const lockersOf = (path: string): ReadonlyArray<Locker> => {
   const file = attempt(() => statSync(path, { bigint: true }))
   if (file === undefined) return []
-  return (attempt(() => readdirSync("/proc")) ?? []).filter((name) => /^\d+$/.test(name) && locks(name, file))
+  const holders = (attempt(() => readdirSync("/proc")) ?? []).filter((name) => /^\d+$/.test(name) && locks(name, file))
+  // a child that was given the lock's descriptor, as the program is that takes the lock for us, is no holder of its own
+  return holders.filter((pid) => !holders.includes(statOf(pid)[1] ?? ""))
     .map((pid) => {
       const start = startOf(pid)
       const since = start === undefined

@@ -30,7 +30,7 @@ describe("a file system that", () => {
   it("does not let modes and owners be changed works, with one warning", async (context) => {
     const [below, mount] = [join(folder, "below"), join(folder, "mount")]
     for (const path of [below, mount]) FS.mkdirSync(path)
-    if (excused && !succeeds("bindfs", "--chmod-deny", "--chown-deny", below, mount)) return context.skip()
+    if (!succeeds("bindfs", "--chmod-deny", "--chown-deny", below, mount) && excused) return context.skip()
     try {
       const repository = join(mount, "vm")
       const init = await run(repository, "init", "file", join(folder, "vm.img"))
@@ -53,7 +53,7 @@ describe("a file system that", () => {
     await run(repository, "init", "file", join(folder, "vm.img"))
     assert.strictEqual((await run(repository, "backup", "daily")).code, 0)
     const rev = FS.readdirSync(repository).find((name) => name.endsWith(".rev")) ?? ""
-    if (excused && !succeeds("chattr", "+i", join(repository, rev))) return context.skip()
+    if (!succeeds("chattr", "+i", join(repository, rev)) && excused) return context.skip()
     try {
       const { code, said } = await run(repository, "forget", "-f", "-r", "all")
       assert.strictEqual(code, 1)

@@ -25,9 +25,12 @@ const disk: Survey.Readable = { disk: nodeDisk, bytesAt: (path) => readFileSync(
 
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
-/** Who holds a lock alone has signed it, unless it is taking or leaving it at this very moment. */
+/**
+ * Who holds a lock alone has signed it with its host, unless it is taking or leaving it at this very moment; others, and
+ * those who share it, are known by the kernel's word.
+ */
 const LOSS =
-  /^backy: \S+\/\.(?:backup|purge) is locked by (?:backy .*, process (\d+) on \S+, since \d{4}-\d\d-\d\d [\d:]+ UTC|another process); .*--wait\n$/
+  /^(?:warning: this result was not recorded: trust is as it was\n)?backy: \S+\/\.(?:backup|purge) is locked by (?:backy .*, process (\d+)(?: on \S+)?, since \d{4}-\d\d-\d\d [\d:]+ UTC(?:, and \d more)?|another process); .*--wait\n$/
 /** What else may come of it that others were quicker. */
 const LATE = /^backy: (?:revision \S+ is the newest trusted one and was kept|-r \S+: no revision fits)/
 

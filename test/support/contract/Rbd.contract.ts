@@ -75,15 +75,20 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
       Effect.promise(() => fixture.write(image.image, offset, content))
     const resize = (image: Rbd.ImageName, size: number) => Effect.promise(() => fixture.resize(image.image, size))
 
-    onImage("tells an image's size, and ENOENT for what is not there", (image, rbd) =>
+    onImage("tells an image's size, and which of image and pool is not there", (image, rbd) =>
       Effect.gen(function*() {
         const { id, ...info } = yield* rbd.info(image)
         assert.match(id, /^[0-9a-f]+$/)
         assert.deepStrictEqual(info, { size: 3 * object + 512, indexInvalid: false })
         yield* rbd.checkReadable(image)
-        for (const missing of [{ pool, image: "nope" }, { pool: "nopool", image: image.image }]) {
-          assert.strictEqual((yield* Effect.flip(rbd.info(missing))).code, "ENOENT")
-          assert.strictEqual((yield* Effect.flip(rbd.snapshots(missing))).code, "ENOENT")
+        for (
+          const [missing, code] of [
+            [{ pool, image: "nope" }, "ENOENT"],
+            [{ pool: "nopool", image: image.image }, "ENOPOOL"]
+          ] as const
+        ) {
+          assert.strictEqual((yield* Effect.flip(rbd.info(missing))).code, code)
+          assert.strictEqual((yield* Effect.flip(rbd.snapshots(missing))).code, code)
         }
         assert.strictEqual((yield* Effect.flip(rbd.removeSnapshot(image, "nope"))).code, "ENOENT")
         const diff = rbd.diff(image, { from: undefined, to: "nope", wholeObject: false })
@@ -222,7 +227,7 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
           const names = yield* rbd.images(pool)
           assert.include(names, image.image)
           assert.notInclude(names, "nope")
-          assert.strictEqual((yield* Effect.flip(rbd.images("nopool"))).code, "ENOENT")
+          assert.strictEqual((yield* Effect.flip(rbd.images("nopool"))).code, "ENOPOOL")
           assert.deepStrictEqual(yield* rbd.watchers(image), [])
           assert.strictEqual((yield* Effect.flip(rbd.watchers({ pool, image: "nope" }))).code, "ENOENT")
           const made = { pool, image: `.${fixture.fresh()}` }
