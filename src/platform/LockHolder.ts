@@ -11,7 +11,7 @@ import { basename } from "node:path"
 /** What the user calls the program of this script: the files that backy is started by have other names. */
 export const programName = (script: string): string => {
   const name = basename(script)
-  return /^(start|main)\.m?[jt]s$/.test(name) || name === "" ? "backy" : name
+  return /^(start|main)\.[cm]?[jt]s$/.test(name) || name === "" ? "backy" : name
 }
 
 /** Who an exclusive holder says it is. */
