@@ -36,14 +36,14 @@ const startOf = (pid: string): number | undefined => {
   return Number.isFinite(ticks + boot) ? boot * 1000 + ticks * TICK : undefined
 }
 
-/** The command line as it was typed: without Node.js, its options and the script. */
+/** The command line as it was typed: without Node.js, its options and the script. Empty when it is just ending. */
 const commandOf = (pid: string): string => {
   const words = attempt(() => readFileSync(`/proc/${pid}/cmdline`, "utf8"))?.split("\0").slice(0, -1) ?? []
   const script = /(^|\/)node$/.test(words[0] ?? "")
     ? words.findIndex((word, at) => at > 0 && !word.startsWith("-"))
     : -1
   const typed = script < 0 ? words : [programName(words[script] ?? ""), ...words.slice(script + 1)]
-  return printable(typed.join(" "), 200) || "a process"
+  return printable(typed.join(" "), 200)
 }
 
 /** Whether one of the files that a process has open is this one, and is locked through that. */
@@ -61,11 +61,14 @@ export const lockersOf = (path: string): ReadonlyArray<Locker> => {
   const holders = (attempt(() => readdirSync("/proc")) ?? []).filter((name) => /^\d+$/.test(name) && locks(name, file))
   // a child that was given the lock's descriptor, as the program is that takes the lock for us, is no holder of its own
   return holders.filter((pid) => !holders.includes(statOf(pid)[1] ?? ""))
-    .map((pid) => {
+    .flatMap((pid) => {
+      const command = commandOf(pid)
+      // who is ending gives the lock away in a moment
+      if (command === "") return []
       const start = startOf(pid)
       const since = start === undefined
         ? ""
         : `, since ${new Date(start).toISOString().slice(0, 19).replace("T", " ")} UTC`
-      return { pid: Number(pid), text: `${commandOf(pid)}, process ${pid}${since}` }
+      return [{ pid: Number(pid), text: `${command}, process ${pid}${since}` }]
     })
 }
