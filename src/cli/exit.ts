@@ -40,6 +40,7 @@ export const codes = {
   IoError: failed,
   ListenFailed: failed,
   MapUnusable: failed,
+  MarksLoss: failed,
   NewestTrusted: failed,
   NoTrustedLeft: failed,
   NotOneRevision: failed,

@@ -10,7 +10,9 @@ export const command = Command.make(
   "forget",
   {
     revisions: option.revisionsRequired,
-    force: option.force("Also remove the newest trusted revision, or one that cannot be read though none is trusted."),
+    force: option.force(
+      "Also remove the newest trusted revision, one that marks lost content, or one that cannot be read though none is trusted."
+    ),
     wait: option.wait
   },
   (options) =>

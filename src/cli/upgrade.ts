@@ -2,7 +2,6 @@ import * as Command from "@effect/cli/Command"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { counted } from "../domain/counted.ts"
-import * as Finished from "../operation/Finished.ts"
 import type { UpgradeReport } from "../operation/upgrade.ts"
 import { afterwards } from "./afterwards.ts"
 import * as Humanise from "./humanise.ts"
@@ -48,7 +47,7 @@ export const command = Command.make(
       const report = yield* upgrade({ dryRun, force, backend: backend ?? "chunked", wait }).pipe(
         Effect.tapErrorTag(
           "UpgradeIncomplete",
-          (error) => Effect.zipRight(Finished.tell("failed"), print(error.report, false))
+          (error) => print(error.report, false)
         )
       )
       yield* dryRun ? print(report, dryRun) : afterwards(print(report, dryRun))

@@ -1,7 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { counted } from "../domain/counted.ts"
-import * as Finished from "../operation/Finished.ts"
 import type { Verdict } from "../operation/recordFindings.ts"
 import type { VerifyReport } from "../operation/verify.ts"
 import type { LockHeld } from "../platform/FileLock.ts"
@@ -20,6 +19,8 @@ const sentences: Record<Verdict["state"], string> = {
   damaged: "damaged",
   unreadable: "not fully readable (an I/O error, which proves nothing about the content)",
   "map-unusable": "cannot be used",
+  "metadata-unusable": "cannot be checked, since its metadata cannot be used",
+  "not-upgraded": "was made by an alpha of 3.0, which only upgrade reads",
   unverifiable: "readable; backy 2.5 kept nothing that its bytes could be compared with",
   "source-mismatch": "as it was stored, but still distrusted: its source had other bytes"
 }
@@ -48,7 +49,7 @@ export const command = Command.make(
   (options) =>
     Effect.flatMap(load(() => import("../operation/verify.ts")), ({ verify }) => verify(options)).pipe(
       Effect.tap((report) => afterwards(print(report))),
-      Effect.tapErrorTag("DamageFound", ({ report }) => Effect.zipRight(Finished.tell("failed"), print(report))),
+      Effect.tapErrorTag("DamageFound", ({ report }) => print(report)),
       Effect.catchTag("ResultNotRecorded", ({ because, report }) =>
         Effect.zipRight(
           print(report),

@@ -50,6 +50,34 @@ export const lossOfSize = (size: number, standards: ReadonlyArray<Standard>): st
 const had = ({ revision, size }: Standard): string => `revision ${revision.id} has ${size}`
 
 /**
+ * The accepted losses among `forgotten` whose mark keeps a revision that is not forgotten with it, and that revision. With
+ * the mark gone, nothing would tell that what follows is less than what was.
+ */
+export const marksOf = (
+  history: ReadonlyArray<Revision>,
+  forgotten: ReadonlySet<Revision>
+): ReadonlyArray<{ readonly mark: Revision; readonly kept: Revision }> => {
+  const complete = history.filter(({ isComplete }) => isComplete)
+  return complete.flatMap((mark, index) => {
+    if (mark.accepted === undefined || !forgotten.has(mark)) return []
+    const kept = lastBefore(complete, index).findLast((revision) => !forgotten.has(revision))
+    return kept === undefined ? [] : [{ mark, kept }]
+  })
+}
+
+/** The newest revision before one, and the newest trusted one; older first. */
+const lastBefore = (complete: ReadonlyArray<Revision>, index: number): ReadonlyArray<Revision> => {
+  const before = complete.slice(0, index)
+  return [before.findLast(({ isTrusted }) => isTrusted), before.at(-1)].filter((one) => one !== undefined)
+}
+
+/**
+ * Whether a source is no less than an image that was stored already: should losing the rest have been accepted then, it
+ * has lost nothing since.
+ */
+export const isNoLessThan = (size: number, stored: number): boolean => size === 0 ? stored === 0 : size * 2 >= stored
+
+/**
  * Which revisions stay as they are because of an accepted loss, and why: the newest one before it, which an operator may
  * want back when the loss turns out to be none that was meant, and the accepted one, which marks the place. `history` is
  * in its order.
@@ -59,8 +87,7 @@ export const keptForLoss = (history: ReadonlyArray<Revision>): ReadonlyMap<Revis
   const complete = history.filter(({ isComplete }) => isComplete)
   complete.forEach((revision, index) => {
     if (revision.accepted === undefined) return
-    const before = complete.slice(0, index)
-    const newest = [before.at(-1), before.findLast(({ isTrusted }) => isTrusted)].filter((one) => one !== undefined)
+    const newest = lastBefore(complete, index)
     for (const one of newest) {
       kept.set(one, `its source had lost content when ${revision.id} was made: it stays until backy forget`)
     }

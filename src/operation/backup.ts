@@ -162,7 +162,7 @@ const make = Effect.fnUntraced(
       complete: history.complete.map(({ id }) => id),
       incomplete: removed
     })
-    const plausible = yield* judge(history.complete, acceptShrink)
+    const plausible = yield* judge(history, acceptShrink)
     yield* plausible.size(taken.size)
     yield* heal(history, taken)
     const whole = yield* retrust(history)
@@ -214,7 +214,7 @@ const make = Effect.fnUntraced(
     })
     // from here on the revision exists, and nothing that still happens may make this look like a failure
     yield* Effect.uninterruptible(Effect.zipRight(
-      Effect.all([repository.publish(revision), Finished.tell("done"), taken.published], { discard: true }),
+      Effect.zipRight(Finished.lastly(repository.publish(revision)), taken.published),
       Effect.catchAllCause(
         retrust(current),
         (cause) => Effect.logWarning("older revisions were not looked at again", cause)

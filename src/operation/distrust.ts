@@ -7,6 +7,7 @@ import * as Trust from "../domain/Trust.ts"
 import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
+import * as Finished from "./Finished.ts"
 import { selectCertain, type SelectError, type Selection } from "./select.ts"
 
 /** Why revisions are not distrusted. */
@@ -32,9 +33,8 @@ export const distrust = Effect.fn("distrust")(function*(options: {
     if (!revision.isTrusted || !revision.isComplete) continue
     if (options.from !== undefined && DateTime.lessThan(revision.timestamp, options.from)) continue
     if (options.until !== undefined && DateTime.greaterThanOrEqualTo(revision.timestamp, options.until)) continue
-    const after = Trust.distrust(revision, { reason: "manual", at })
-    yield* repository.publish(after)
-    distrusted.push(after)
+    distrusted.push(Trust.distrust(revision, { reason: "manual", at }))
   }
+  yield* Finished.inTurn(distrusted.map((revision) => repository.publish(revision)))
   return distrusted
 }, Effect.scoped)

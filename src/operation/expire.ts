@@ -10,6 +10,7 @@ import type { IoError } from "../platform/IoError.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
 import type { RepositoryMissing } from "../repository/RepositoryError.ts"
+import * as Finished from "./Finished.ts"
 import { keptForUnreadable } from "./unreadableLoss.ts"
 
 /** What retention decides about each revision, oldest first, with the reason. */
@@ -43,15 +44,12 @@ export const expire = Effect.fn("expire")(function*(options: {
     unknownTags: options.unknownTags ? "remove" : "keep"
   })
   if (!options.dryRun) {
+    const of = (tag: Retention.Decision["_tag"]) => decisions.filter(({ _tag }) => _tag === tag)
     // On a full disk nothing can be rewritten before something has gone.
-    for (const decision of decisions) {
-      if (decision._tag === "remove") yield* repository.remove(decision.revision.id)
-    }
-    for (const decision of decisions) {
-      if (decision._tag === "untag") {
-        yield* repository.publish(Revision.update(decision.revision, { tags: decision.tags }))
-      }
-    }
+    yield* Finished.inTurn([
+      ...of("remove").map(({ revision }) => repository.remove(revision.id)),
+      ...of("untag").map(({ revision, tags }) => repository.publish(Revision.update(revision, { tags })))
+    ])
   }
   return { decisions }
 }, Effect.scoped)

@@ -10,6 +10,7 @@ import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
 import type { IoError } from "../platform/IoError.ts"
 import { Repository } from "../repository/Repository.ts"
+import * as Finished from "./Finished.ts"
 
 /** The directory holds a config already; it was left as it is. */
 export class RepositoryExists extends Data.TaggedError("RepositoryExists")<{ readonly path: string }> {
@@ -40,6 +41,7 @@ export const init = Effect.fn("init")(function*<Source extends SourceConfig>(
   const path = Config.fileIn(directory)
   yield* Files.ensureDirectory(directory, 0o750)
   if (yield* Files.exists(path)) return yield* new RepositoryExists({ path })
-  yield* Durable.replace(path, new TextEncoder().encode(RepositoryConfig.encode(job, sources)), { mode: 0o640 })
+  const config = new TextEncoder().encode(RepositoryConfig.encode(job, sources))
+  yield* Finished.lastly(Durable.replace(path, config, { mode: 0o640 }))
   return { directory, config: path }
 })

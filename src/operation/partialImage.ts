@@ -104,26 +104,26 @@ export const publish = Effect.fn("partialImage.publish")(function*(image: Rbd.Im
 })
 
 /**
- * Removes the image that this run made, if it did, and if it has not got its name. Ceph takes it for open for half a
- * minute after its maker was ended. Never fails and never takes longer than `limit`: what stays is named.
+ * Removes the image that this run made, if it did, unless it has got its name: then `true`. Ceph takes it for open for
+ * half a minute after its maker was ended. Never fails and never takes longer than `limit`: what stays is named.
  */
-export const remove = (
+export const removeUnlessNamed = (
   image: Rbd.ImageName,
   made: Made,
   limit: Duration.Duration
-): Effect.Effect<void, never, Rbd.Rbd> =>
+): Effect.Effect<boolean, never, Rbd.Rbd> =>
   Effect.gen(function*() {
     if (made.id !== undefined && (yield* holder(image, made)) === "own") {
-      return yield* Effect.logWarning(`${Rbd.format(image)} is whole all the same`)
+      return yield* Effect.as(Effect.logWarning(`${Rbd.format(image)} is whole all the same`), true)
     }
-    yield* Rbd.removePartial(made.partial)
+    return yield* Effect.as(Rbd.removePartial(made.partial), false)
   }).pipe(
     Effect.timeoutFail({
       duration: limit,
       onTimeout: () => ({ message: `it could not be removed within ${Duration.format(limit)}` })
     }),
     Effect.catchAll(({ message }) =>
-      Effect.logWarning(`a part of the image is left as ${Rbd.format(made.partial)}: ${message}`)
+      Effect.as(Effect.logWarning(`a part of the image is left as ${Rbd.format(made.partial)}: ${message}`), false)
     ),
     inOwnFiber
   )

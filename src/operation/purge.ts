@@ -16,6 +16,7 @@ import { Repository } from "../repository/Repository.ts"
 import type { RepositoryMissing } from "../repository/RepositoryError.ts"
 import { ChunkStore, fileName, isLegacyTemporary } from "../store/ChunkStore.ts"
 import * as StoredId from "../store/storedId.ts"
+import * as Finished from "./Finished.ts"
 import { neededChunks, type PurgeBlocked } from "./neededChunks.ts"
 
 export { PurgeBlocked } from "./neededChunks.ts"
@@ -64,11 +65,11 @@ export const purge = Effect.fn("purge")(function*(options: {
   const metadata = yield* metadataLeftovers
   // what made revisions vanish must be durable before what they named goes
   if (!options.dryRun) yield* Durable.syncDirectory(repository.directory)
-  const swept = yield* sweep(references, legacyKept === undefined, options.dryRun)
-  if (!options.dryRun) {
-    yield* Effect.forEach(orphans, (id) => repository.removeMap(id), { discard: true })
-    yield* Effect.forEach(metadata, Files.removeIfPresent, { discard: true })
-  }
+  const { sweeps, totals: swept } = yield* sweep(references, legacyKept === undefined, options.dryRun)
+  const rest = [...orphans.map((id) => repository.removeMap(id)), ...metadata.map(Files.removeIfPresent)]
+  yield* options.dryRun
+    ? Effect.all(sweeps, { discard: true })
+    : Finished.inTurn<IoError, Steps>([...sweeps, ...rest])
   return {
     ...swept,
     leftovers: swept.leftovers + metadata.length,
@@ -113,10 +114,14 @@ const metadataLeftovers = Effect.gen(function*() {
   return yield* Effect.filter(found.flat(), (path) => Effect.map(Files.find(path), (stat) => stat?.kind === "file"))
 })
 
+/** What removing from a folder takes, or looking at one. */
+type Steps = Effect.Effect.Context<ReturnType<typeof Files.removeIfPresent>>
+
+/** A step for each folder, and the totals of those that are done. */
 const sweep = Effect.fnUntraced(function*(references: IdSet.IdSet, withLegacy: boolean, dryRun: boolean) {
   const store = yield* ChunkStore
   const totals = { chunks: 0, bytes: 0, leftovers: 0, unknown: 0 }
-  for (const folder of yield* store.folders) {
+  const one = Effect.fnUntraced(function*(folder: string) {
     const { chunks, leftovers, legacy, unknown } = yield* store.list(folder)
     const unneeded = [
       ...chunks.filter((id) => !references.has(ChunkId.toBytes(id), 0)).map(fileName),
@@ -129,6 +134,6 @@ const sweep = Effect.fnUntraced(function*(references: IdSet.IdSet, withLegacy: b
     totals.chunks += unneeded.length
     totals.leftovers += leftovers.length
     totals.unknown += unknown.length
-  }
-  return totals
+  })
+  return { totals, sweeps: (yield* store.folders).map(one) }
 })

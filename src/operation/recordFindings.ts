@@ -19,15 +19,25 @@ import * as LegacyFile from "../store/legacy/legacyFile.ts"
 import * as StoredId from "../store/storedId.ts"
 import { MAX_EVIDENCE } from "./compare.ts"
 import { type Examination, type Examined, indexesOf, setOf, stillWrong, type Wrong } from "./examine.ts"
+import * as Finished from "./Finished.ts"
 import { syncDoubted } from "./heal.ts"
 
 /**
  * What was found out about one revision. `unreadable`: I/O errors, which prove nothing about the content.
  * `unverifiable`: an image of backy 2.5, all of which could be read, but there is nothing to compare it with.
+ * `metadata-unusable`: its `.rev` is broken, so there was nothing to check it by; `not-upgraded`: an alpha of 3.0 wrote it.
  */
 export interface Verdict {
   readonly revision: RevisionId
-  readonly state: "verified" | "damaged" | "unreadable" | "map-unusable" | "source-mismatch" | "unverifiable"
+  readonly state:
+    | "verified"
+    | "damaged"
+    | "unreadable"
+    | "map-unusable"
+    | "metadata-unusable"
+    | "not-upgraded"
+    | "source-mismatch"
+    | "unverifiable"
   /** Byte ranges of the image that are lost, and why. */
   readonly lost: ReadonlyArray<{ readonly offset: number; readonly length: number; readonly why: string }>
   readonly reason?: string
@@ -43,6 +53,8 @@ export const isWhole = (state: Verdict["state"]): boolean => {
     case "damaged":
     case "unreadable":
     case "map-unusable":
+    case "metadata-unusable":
+    case "not-upgraded":
       return false
   }
 }
@@ -54,31 +66,38 @@ export interface Findings {
   readonly unrecorded: IoError | undefined
 }
 
-/** Writes a revision down, if it can. Never fails: a verdict stands whether or not it is written down. */
-type Record = (revision: Revision) => Effect.Effect<void, never, Repository>
+/** Has a revision written down in the end. */
+type Record = (revision: Revision) => void
 
 /**
  * Judges what an examination found and writes that down, with the locks held: all that was wrong is looked at once more.
  * Every revision that names a damaged or missing chunk becomes distrusted, asked for or not; whole ones become verified.
- * What cannot be written down is told all the same. Without `write`, and without locks, it only judges. Fails with
- * `IoError` when what was wrong cannot be looked at.
+ * What cannot be written down is told all the same. Without `write`, and without locks, it only judges. With `broken`,
+ * revisions whose metadata cannot be read are judged, too. Fails with `IoError` when what was wrong cannot be looked at.
  */
 export const recordFindings = Effect.fn("recordFindings")(function*(
   examination: Examination,
-  options: { readonly write: boolean }
+  options: { readonly write: boolean; readonly broken: boolean }
 ) {
   const repository = yield* Repository
   const at = yield* now
   const history = yield* repository.history
   let unrecorded: IoError | undefined
-  const record: Record = (revision) =>
-    options.write
-      ? Effect.catchAll(repository.publish(revision), (error) => {
-        if (error.code !== "EROFS") unrecorded ??= error
-        return Effect.logWarning(`the result for revision ${revision.id} is not recorded: ${error.message}`)
-      })
-      : Effect.void
-  for (const { path, reason } of history.broken) yield* Effect.logWarning(`not verified: ${path}: ${reason}`)
+  const toRecord: Array<Revision> = []
+  const record: Record = (revision) => void toRecord.push(revision)
+  // never fails: a verdict stands whether or not it is written down
+  const write = (revision: Revision) =>
+    Effect.catchAll(repository.publish(revision), (error) => {
+      if (error.code !== "EROFS") unrecorded ??= error
+      return Effect.logWarning(`the result for revision ${revision.id} is not recorded: ${error.message}`)
+    })
+  const broken = history.broken.map(({ alpha, id, path, reason }): Verdict => ({
+    revision: id,
+    state: alpha === undefined ? "metadata-unusable" : "not-upgraded",
+    lost: [],
+    reason: `${path}: ${reason}`
+  }))
+  if (!options.broken) yield* Effect.forEach(broken, ({ reason }) => Effect.logWarning(`not verified: ${reason}`))
   const wrong = yield* stillWrong(examination)
   if (options.write) yield* distrustOwners(wrong, examination.examined, history.complete, at, record)
 
@@ -95,6 +114,11 @@ export const recordFindings = Effect.fn("recordFindings")(function*(
         : yield* judge(current, Either.isRight(held) && held.right.path !== undefined, lost.right, at, record)
     )
   }
+  if (options.broken) verdicts.push(...broken)
+  yield* Finished.inTurn(options.write ? toRecord.map(write) : [], () => {
+    if (!verdicts.every(({ state }) => isWhole(state))) return "failed"
+    return options.write && unrecorded === undefined ? "done" : undefined
+  })
   return { verdicts, unrecorded } satisfies Findings
 })
 
@@ -116,7 +140,7 @@ const distrustOwners = Effect.fnUntraced(function*(
     if (Option.isNone(read) || read.value.path !== undefined) continue
     const image = read.value
     const chunks = indexesOf(image, ids).map((index) => StoredId.nameOf(ChunkMap.idAt(image, index) ?? ""))
-    if (chunks.length > 0) yield* record(Trust.distrust(revision, { reason: "damaged", at, chunks }))
+    if (chunks.length > 0) record(Trust.distrust(revision, { reason: "damaged", at, chunks }))
   }
 })
 
@@ -131,7 +155,7 @@ const judge = Effect.fnUntraced(function*(
 ) {
   if (lost.length > 0) {
     const damaged = lost.some(({ state }) => state !== "unreadable")
-    if (damaged && inFile) yield* record(Trust.distrust(revision, { reason: "damaged", at }))
+    if (damaged && inFile) record(Trust.distrust(revision, { reason: "damaged", at }))
     return { revision: revision.id, state: damaged ? "damaged" : "unreadable", lost } satisfies Verdict
   }
   if (inFile && revision.mapDigest === undefined) {
@@ -139,7 +163,7 @@ const judge = Effect.fnUntraced(function*(
   }
   const verified = Trust.verify(revision, at)
   if (!revision.isTrusted && verified.isTrusted) yield* syncDoubted(revision)
-  yield* record(verified)
+  record(verified)
   const state = verified.trust === "verified" ? "verified" : "source-mismatch"
   return { revision: revision.id, state, lost } satisfies Verdict
 })
@@ -154,7 +178,7 @@ const judgeWithoutMap = Effect.fnUntraced(function*(
   const repository = yield* Repository
   const again = yield* Effect.either(repository.readMap(revision))
   const isWrong = first._tag === "MapUnusable" && Either.isLeft(again) && again.left._tag === "MapUnusable"
-  if (isWrong) yield* record(Trust.distrust(revision, { reason: "damaged", at }))
+  if (isWrong) record(Trust.distrust(revision, { reason: "damaged", at }))
   const reason = Either.isLeft(again) ? again.left.message : `${first.message}, but could be read the second time`
   return { revision: revision.id, state: isWrong ? "map-unusable" : "unreadable", lost: [], reason } satisfies Verdict
 })

@@ -12,6 +12,7 @@ import * as locks from "../repository/locks.ts"
 import * as Quarantine from "../repository/Quarantine.ts"
 import { Repository } from "../repository/Repository.ts"
 import type { RepositoryMissing } from "../repository/RepositoryError.ts"
+import * as Finished from "./Finished.ts"
 
 /** In a directory that is no repository, or of which a part leads elsewhere, nothing is looked for. */
 const checked = Effect.flatMap(Repository, ({ check }) => check)
@@ -56,5 +57,5 @@ export const deleteReport = Effect.fn("deleteReport")(function*(options: {
   readonly wait: Duration.Duration
 }): Effect.fn.Return<void, DeleteReportError, BlockFile | FileLock | FileSystem | Repository | Scope.Scope> {
   yield* locks.forEdit(options.wait)
-  yield* Quarantine.remove(options.id)
+  yield* Finished.lastly(Quarantine.remove(options.id))
 }, Effect.scoped)

@@ -20,6 +20,7 @@ import { Blocks } from "../store/Blocks.ts"
 import { release } from "../store/release.ts"
 import * as StoredId from "../store/storedId.ts"
 import { type Batch, batches, bytesOf, forEachBatch, heldBy } from "./batch.ts"
+import * as Finished from "./Finished.ts"
 import { Output, type OutputClosed } from "./Output.ts"
 import { Progress } from "./Progress.ts"
 import { claim, type Claimed, type TargetFile, writeTo } from "./restoreTarget.ts"
@@ -140,8 +141,11 @@ const toFile = (
     claimed,
     map.size,
     (target) => write(revision, map, target, salvage),
-    ({ lost }) => lost.length === 0 ? "done" : "failed"
+    outcomeOf
   )
+
+const outcomeOf = ({ lost }: { readonly lost: ReadonlyArray<Lost> }): Finished.Outcome =>
+  lost.length === 0 ? "done" : "failed"
 
 const write = Effect.fnUntraced(function*(
   revision: RevisionId,
@@ -208,6 +212,9 @@ const toOutput = Effect.fnUntraced(function*(revision: RevisionId, map: Image, s
       })
     )
   )
-  yield* output.finish
+  // to sync may take long, and can be given up; but not what follows it
+  yield* Effect.uninterruptibleMask((restore) =>
+    Effect.zipRight(restore(output.finish), Finished.tell(outcomeOf({ lost })))
+  )
   return { lost, written: map.size }
 })

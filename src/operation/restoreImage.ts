@@ -1,9 +1,11 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Mailbox from "effect/Mailbox"
 import * as Rbd from "../platform/Rbd.ts"
+import * as Finished from "./Finished.ts"
 import { Output } from "./Output.ts"
 import * as PartialImage from "./partialImage.ts"
 import { restore, type RestoreError, type RestoreReport, type RestoreServices } from "./restore.ts"
@@ -56,7 +58,7 @@ export const restoreImage = Effect.fn("restoreImage")(function*(options: {
   const pieces = yield* Mailbox.make<Uint8Array, RestoreError>(AHEAD)
   let isWhole = false
   const content = yield* Effect.fork(
-    restore({ ...options, target: { _tag: "Output" }, force: false }).pipe(
+    Finished.silently(restore({ ...options, target: { _tag: "Output" }, force: false })).pipe(
       Effect.provideService(Output, {
         // what is written may be reused as soon as this returns
         write: (bytes) => Effect.asVoid(pieces.offer(Uint8Array.from(bytes))),
@@ -72,18 +74,24 @@ export const restoreImage = Effect.fn("restoreImage")(function*(options: {
   const made: PartialImage.Made = { partial, id: undefined }
   yield* rbd.importImage(partial, Mailbox.toStream(pieces)).pipe(
     Effect.zipRight(PartialImage.publish(image, made)),
+    // an interrupt in between finds below that the image has its name
+    Effect.zipRight(Effect.flatMap(Fiber.await(content), tell)),
     Effect.catchIf(
       (error) => error._tag === "RbdError" && error.code === "EEXIST",
       () => refuse("meanwhile there is an image of that name")
     ),
     Effect.onError((cause) =>
-      Effect.zipRight(
-        Fiber.interrupt(content),
-        PartialImage.remove(image, made, Cause.isInterrupted(cause) ? WHEN_INTERRUPTED : WHEN_FAILED)
-      )
+      Effect.gen(function*() {
+        const read = yield* Fiber.interrupt(content)
+        const limit = Cause.isInterrupted(cause) ? WHEN_INTERRUPTED : WHEN_FAILED
+        if (yield* PartialImage.removeUnlessNamed(image, made, limit)) yield* tell(read)
+      })
     )
   )
   // only now: nobody else can give the name to one of them any more
   yield* PartialImage.removeIdle(image, WHEN_FAILED)
   return yield* Fiber.join(content)
 })
+
+/** With salvage the image is there, and not all of it. */
+const tell = (read: Exit.Exit<unknown, unknown>) => Finished.tell(Exit.isSuccess(read) ? "done" : "failed")

@@ -188,7 +188,7 @@ const newFile = Effect.fnUntraced(function*<A, E, R>(
     () => refuse("meanwhile there is a file of that name")
   )
   // a signal that comes while the name is made durable must not make a failure of it
-  yield* Effect.uninterruptible(Effect.zipRight(published, Finished.tell(outcome(result))))
+  yield* Finished.lastly(published, outcome(result))
   yield* file.close
   return result
 })
@@ -213,13 +213,16 @@ const existing = Effect.fnUntraced(function*<A, E, R>(
     yield* file.truncate(size)
   }
   const result = yield* use({ file: opened(file), zeros: isDevice ? "write" : "skip" })
-  yield* file.sync
-  const now = yield* Effect.flatMap(resolve(path), Files.find)
-  if (now === undefined || !isSame(now, stat)) {
+  const stillThere = Effect.gen(function*() {
+    const now = yield* Effect.flatMap(resolve(path), Files.find)
+    if (now !== undefined && isSame(now, stat)) return
     const detail = "another file has taken its place while it was written"
     return yield* new IoError({ operation: "restore to", path, code: "ESTALE", detail })
-  }
-  yield* Finished.tell(outcome(result))
+  })
+  // to sync may take long, and can be given up; but not what follows it
+  yield* Effect.uninterruptibleMask((restore) =>
+    Effect.zipRight(restore(file.sync), Finished.lastly(stillThere, outcome(result)))
+  )
   yield* file.close
   return result
 })

@@ -8,6 +8,7 @@ import * as Tag from "../domain/Tag.ts"
 import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import * as locks from "../repository/locks.ts"
 import { Repository } from "../repository/Repository.ts"
+import * as Finished from "./Finished.ts"
 import { selectCertain, type SelectError, type Selection } from "./select.ts"
 
 /** No schedule makes these tags, so no schedule would ever let them expire. */
@@ -68,9 +69,8 @@ export const tags = Effect.fn("tags")(function*(options: {
   const edited: Array<Revision.Revision> = []
   for (const revision of yield* selectCertain(options.revisions)) {
     const after = Revision.update(revision, { tags: changed(revision.tags, options.change, options.tags) })
-    if (after.tags.join() === revision.tags.join()) continue
-    yield* repository.publish(after)
-    edited.push(after)
+    if (after.tags.join() !== revision.tags.join()) edited.push(after)
   }
+  yield* Finished.inTurn(edited.map((revision) => repository.publish(revision)))
   return edited
 }, Effect.scoped)

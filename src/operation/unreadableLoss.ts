@@ -9,7 +9,7 @@ import { counted } from "../domain/counted.ts"
 import type { Revision } from "../domain/Revision.ts"
 import type { BrokenRevision, History } from "../repository/History.ts"
 import { Repository } from "../repository/Repository.ts"
-import { hasData, sizeOf } from "./lostContent.ts"
+import { hasData, sizeOf } from "./mapFacts.ts"
 
 /**
  * Which complete revisions stay as long as a broken one may be an accepted loss, and why. A source that is measured by the
@@ -36,6 +36,17 @@ export const keptForUnreadable = Effect.fnUntraced(function*(history: History) {
     )
   }
   return kept
+})
+
+/** The first broken revision, which may be an accepted loss, of whose map this is so. */
+export const findUnreadable = Effect.fnUntraced(function*(
+  { broken }: Pick<History, "broken">,
+  isSo: (map: ChunkMap.ChunkMap) => boolean
+) {
+  for (const one of broken) {
+    if (one.alpha === undefined && Option.exists(yield* mapOf(one), isSo)) return one.id
+  }
+  return undefined
 })
 
 /** What cannot be read of it is unknown, and for verify to say. */

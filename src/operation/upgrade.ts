@@ -19,6 +19,7 @@ import type { RepositoryMissing } from "../repository/RepositoryError.ts"
 import type { Blocks } from "../store/Blocks.ts"
 import type { ChunkStore } from "../store/ChunkStore.ts"
 import { convert, type Known } from "./convert.ts"
+import * as Finished from "./Finished.ts"
 import { purge } from "./purge.ts"
 import { requireRoom, type Room, roomFor, type SpaceLacking } from "./room.ts"
 import { upgradeAlpha } from "./upgradeAlpha.ts"
@@ -84,8 +85,14 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
     yield* Effect.logWarning(`revision ${revision} is left as it is: ${reason}`)
   }
   if (options.dryRun) return report
+  // the last revision that is brought up to date is the end of the work; to sweep up after it is not
+  const told = Effect.suspend(() => Finished.tell(failed.length === 0 ? "done" : "failed"))
+  const last = (plan.revisions.at(-1) ?? plan.alphas.at(-1))?.id
+  const done = (id: RevisionId) => id === last ? told : Effect.void
   for (const { id } of plan.alphas) {
-    const outcome = yield* Effect.either(upgradeAlpha(id, options.wait))
+    const outcome = yield* Effect.either(
+      upgradeAlpha(id, options.wait, plan.revisions.length === 0 ? done(id) : Effect.void)
+    )
     if (Either.isRight(outcome)) upgraded.push(id)
     else if (outcome.left._tag !== "MapUnusable") return yield* Effect.fail(outcome.left)
     else failed.push(yield* leave(id, outcome.left))
@@ -93,7 +100,7 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
   yield* requireRoom(plan, options.force)
   let before: Converted | undefined
   for (const { id } of plan.revisions) {
-    const outcome = yield* Effect.either(one(id, before, options.wait))
+    const outcome = yield* Effect.either(one(id, before, options.wait, done(id)))
     if (outcome._tag === "Right") {
       if (outcome.right === undefined) continue
       if ("reason" in outcome.right) {
@@ -111,6 +118,7 @@ export const upgrade = Effect.fn("upgrade")(function*(options: {
     }
     yield* sweep(options.wait)
   }
+  yield* told
   return failed.length === 0 ? report : yield* new UpgradeIncomplete({ report })
 })
 
@@ -148,8 +156,11 @@ const makePlan = Effect.fnUntraced(function*(backend: Backend) {
   }
 })
 
-/** Upgrades one revision, with the locks held, or says why not; `undefined` when it has gone meanwhile. */
-const one = (id: RevisionId, before: Converted | undefined, wait: Duration.Duration) =>
+/**
+ * Upgrades one revision, with the locks held, or says why not; `undefined` when it has gone meanwhile. `done` follows its
+ * commit, and no interrupt comes in between.
+ */
+const one = (id: RevisionId, before: Converted | undefined, wait: Duration.Duration, done: Effect.Effect<void>) =>
   Effect.scoped(Effect.gen(function*() {
     yield* locks.forBackup(wait)
     const repository = yield* Repository
@@ -165,7 +176,9 @@ const one = (id: RevisionId, before: Converted | undefined, wait: Duration.Durat
     const mapDigest = yield* repository.publishMapBeside(id, to)
     const current = Revision.update(revision, { backendType: "chunked-v4", size: to.size, mapDigest })
     // the metadata is the commit: before it the old content counts, after it the new one
-    yield* Effect.uninterruptible(Effect.zipRight(repository.publish(current), repository.settle(current)))
+    yield* Effect.uninterruptible(
+      Effect.all([repository.publish(current), done, repository.settle(current)], { discard: true })
+    )
     return { from, to } satisfies Converted
   }))
 
@@ -182,7 +195,7 @@ const sameBlocks = ({ from, to }: Converted, next: Image): Known | undefined => 
 
 /** What nobody names any more goes at once, so that the next revision finds room. */
 const sweep = (wait: Duration.Duration) =>
-  Effect.catchTags(purge({ dryRun: false, wait }), {
+  Effect.catchTags(Finished.silently(purge({ dryRun: false, wait })), {
     PurgeBlocked: (error) => Effect.logWarning(error.message),
     LockHeld: (error) => Effect.logWarning(error.message)
   })

@@ -4,6 +4,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { counted } from "../domain/counted.ts"
+import { isRevisionId } from "../domain/RevisionId.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import type { FileLock, LockHeld } from "../platform/FileLock.ts"
 import type { IoError } from "../platform/IoError.ts"
@@ -38,6 +39,13 @@ const adviceFor = (verdicts: ReadonlyArray<Verdict>): ReadonlyArray<string> => {
         "or give the revision up with backy forget; until then nothing is purged"
       ]
       : [],
+    ...is("metadata-unusable")
+      ? [
+        "a revision whose metadata cannot be used is checked by nothing: put its .rev back from a copy of the repository, " +
+        "or give the revision up with backy forget and its full id; what its map names is kept until then"
+      ]
+      : [],
+    ...is("not-upgraded") ? ["backy upgrade converts what an alpha of 3.0 wrote, and then it can be verified"] : [],
     ...is("unreadable") ? ["I/O errors prove nothing about what is stored: look at the disk, and verify again"] : []
   ]
 }
@@ -71,7 +79,8 @@ export type VerifyError = DamageFound | ResultNotRecorded | LockHeld | RevisionI
 /**
  * Reads what is stored for some revisions again and checks it against its hashes: every chunk once, however many
  * revisions name it. Destroys nothing. Whole revisions become verified; revisions with damaged or missing chunks become
- * distrusted, all of them that name such a chunk. Fails with `DamageFound` when anything is not whole, recorded or not,
+ * distrusted, all of them that name such a chunk. A revision whose metadata cannot be read fails the check, unless one
+ * other was asked for by its full id. Fails with `DamageFound` when anything is not whole, recorded or not,
  * `ResultNotRecorded` when all is whole and that could not be written down, `LockHeld`, `RevisionIncomplete`,
  * `SelectError`.
  */
@@ -92,10 +101,11 @@ export const verify = Effect.fn("verify")(function*(options: {
   }))
   const { unrecorded, verdicts } = yield* Effect.scoped(Effect.gen(function*() {
     const locked = yield* Effect.either(locks.forRecording(options.wait))
-    if (Either.isRight(locked)) return yield* recordFindings(found, { write: true })
+    const broken = !isRevisionId(options.revisions)
+    if (Either.isRight(locked)) return yield* recordFindings(found, { write: true, broken })
     if (locked.left._tag === "RepositoryMissing") return yield* locked.left
     // the reading may have taken hours: what it found is told even if it cannot be written down
-    return { ...yield* recordFindings(found, { write: false }), unrecorded: locked.left }
+    return { ...yield* recordFindings(found, { write: false, broken }), unrecorded: locked.left }
   }))
   const report = { verdicts, chunks: found.chunks, bytes: found.bytes } satisfies VerifyReport
   if (verdicts.some(({ state }) => !isWhole(state))) {

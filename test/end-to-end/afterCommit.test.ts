@@ -70,6 +70,30 @@ describe("what was done", () => {
     assert.strictEqual(complete(), before + 1)
   })
 
+  it("is done when a signal comes as soon as it is, whatever the command", async () => {
+    await ok(...shop.args("backup", "daily"))
+    await bash("head -c 3M /dev/urandom >image.new; cp image.new $(sed -n 's/^ *filename: //p' vm/config)", shop.folder)
+    await ok(...shop.args("backup", "daily"))
+    const first = (await shop.ids())[0] ?? ""
+    const signs: ReadonlyArray<readonly [command: string, sign: string]> = [
+      ["tags set -f -r latest weekly,manual:x", "grep -q manual:x vm/*.rev"],
+      ["distrust -r latest", "grep -q distrusted vm/*.rev"],
+      ["verify", "! grep -q distrusted vm/*.rev"],
+      [`forget -r ${first}`, `test ! -e vm/${first}.rev`],
+      ["restore copy2", "test -e copy2"]
+    ]
+    for (const [command, sign] of signs) {
+      const { err, out } = await bash(
+        `rm -f full; mkfifo full; exec 3<>full; head -c 65536 /dev/zero >&3
+        "${PROGRAM}" -b vm ${command} >&3 &
+        for (( i = 0; i < 6000; i++ )); do { ${sign}; } && break; sleep 0.01; done
+        kill -TERM $!; wait $!; echo "code $?"`,
+        shop.folder
+      )
+      assert.deepStrictEqual([out, err], ["code 0\n", "backy: interrupted, after all was done\n"], command)
+    }
+  })
+
   it("stays a failure where it is one", async () => {
     assert.strictEqual((await bash("backy -b vm backup nope >/dev/full", shop.folder)).code, 1)
     for (const command of ["expire -n", "purge -n", "upgrade -n", "status", "find", "diff 0 0", "reports list"]) {

@@ -199,7 +199,7 @@ const upgradeAlphasOnly = Effect.flatMap(
     Effect.flatMap(history, ({ broken }) =>
       Effect.forEach(
         broken.flatMap(({ alpha }) => alpha === undefined ? [] : [alpha.id]),
-        (id) => upgradeAlpha(id, wait),
+        (id) => upgradeAlpha(id, wait, Effect.void),
         { discard: true }
       ))
 )

@@ -113,12 +113,78 @@ describe("a source that lost its content", () => {
         yield* purge({ dryRun: false, wait })
         assert.deepStrictEqual((yield* Scenario.revisionOf(before.id)).tags, ["daily"])
         assert.deepStrictEqual(yield* restored(before.id), full)
+        // the mark alone does not go: then nothing would keep what came before it
+        const refused = yield* failureOf(forget({ revisions: revision.id, force: false, wait }))
+        assert.strictEqual(refused._tag, "MarksLoss")
+        assert.include(refused.message, `keeps ${before.id}, the last before that, from expiring; all were kept`)
+        assert.isDefined(yield* Scenario.revisionOf(revision.id))
         yield* forget({ revisions: before.id, force: false, wait })
         yield* expire({ schedule, dryRun: false, unknownTags: false, wait })
         const { complete } = yield* Scenario.history
         assert.isTrue(complete.every(({ accepted }) => accepted === undefined))
       })
     ))
+
+  it.effect("is told when its mark is forgotten by force, or together with what it keeps", () =>
+    Effect.forEach([true, false], (force) =>
+      inScene((scene) =>
+        Effect.gen(function*() {
+          const { revision: before } = yield* attempt(scene, full)
+          const { revision: mark } = yield* attempt(scene, blocks(7), true)
+          yield* attempt(scene, blocks(8))
+          yield* forget({ revisions: force ? mark.id : `${before.id},${mark.id}`, force, wait })
+          const said = `${before.id}, the last before that, can expire now`
+          assert.strictEqual(scene.log.some((line) => line.includes(said)), force)
+          assert.strictEqual((yield* Scenario.history).complete.length, force ? 2 : 1)
+        })
+      ), { discard: true }))
+
+  it.effect("is marked anew while the metadata of what accepted it cannot be read, and backups go on", () =>
+    Effect.forEach([blocks(7), zeros(4 * CHUNK)], (lost) =>
+      inScene((scene) =>
+        Effect.gen(function*() {
+          const { revision: before } = yield* attempt(scene, full)
+          const { revision: mark } = yield* attempt(scene, lost, true)
+          const path = `${World.REPOSITORY}/${mark.id}.rev`
+          const whole = scene.memory.bytesAt(path)
+          Scenario.tamper(scene, path, (bytes) => bytes.subarray(1))
+          // still less than that is a loss that nobody accepted
+          yield* refusal(scene, zeros(0))
+          yield* refusal(scene, lost[0] === 0 ? blocks(1) : zeros(lost.length))
+          const { revision: next } = yield* attempt(scene, lost)
+          assert.strictEqual(next.accepted, "shrink")
+          assert.include(scene.log.join("\n"), `which may have been accepted when ${mark.id} was made`)
+          for (let day = 0; day < 9; day++) {
+            assert.isUndefined((yield* attempt(scene, zeros(lost.length).fill(day + 9))).revision.accepted)
+          }
+          // whatever becomes of the broken file: what came before the loss stays
+          yield* expire({ schedule, dryRun: false, unknownTags: true, wait })
+          assert.deepStrictEqual(yield* restored(before.id), full)
+          Scenario.tamper(scene, path, () => whole)
+          yield* expire({ schedule, dryRun: false, unknownTags: true, wait })
+          yield* purge({ dryRun: false, wait })
+          assert.deepStrictEqual((yield* Scenario.history).complete.slice(0, 2).map(({ id }) => id), [
+            before.id,
+            mark.id
+          ])
+          assert.deepStrictEqual(yield* restored(before.id), full)
+        })
+      ), { discard: true }))
+
+  it.effect("is refused as ever while the map of what cannot be read tells of more, or nothing", () =>
+    Effect.forEach(["more", "nothing"], (told) =>
+      inScene((scene) =>
+        Effect.gen(function*() {
+          yield* attempt(scene, full)
+          const { revision } = yield* attempt(scene, blocks(5, 6, 7, 8))
+          Scenario.tamper(scene, `${World.REPOSITORY}/${revision.id}.rev`, (bytes) => bytes.subarray(1))
+          if (told === "nothing") {
+            Scenario.tamper(scene, `${World.REPOSITORY}/${revision.id}`, (bytes) => bytes.subarray(1))
+          }
+          yield* refusal(scene, blocks(7))
+          yield* refusal(scene, zeros(full.length))
+        })
+      ), { discard: true }))
 
   it.effect("keeps what came before it although the metadata that say so cannot be read any more", () =>
     Effect.forEach([blocks(7), zeros(4 * CHUNK)], (lost) =>

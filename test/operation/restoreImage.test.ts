@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as Finished from "../../src/operation/Finished.ts"
 import { restoreImage } from "../../src/operation/restoreImage.ts"
 import { toHex } from "../../src/platform/hash.ts"
 import { type ImageName, Rbd, RbdError } from "../../src/platform/Rbd.ts"
@@ -120,8 +121,10 @@ describe("restoring to an RBD image", () => {
     return world.run(Effect.gen(function*() {
       yield* backup
       const renamed = yield* Deferred.make<void>()
+      const finished = Finished.make()
       const restoring = yield* Effect.fork(
         restoreTo("copy").pipe(
+          Effect.provideService(Finished.Finished, finished),
           changed((rbd) => ({
             renameImage: (image, name) =>
               rbd.renameImage(image, name).pipe(
@@ -132,9 +135,12 @@ describe("restoring to an RBD image", () => {
         )
       )
       yield* Deferred.await(renamed)
+      assert.isUndefined(finished.outcome())
       yield* Fiber.interrupt(restoring)
       assert.deepStrictEqual(world.ceph.content("rbd/copy"), world.ceph.content(IMAGE))
       assert.deepStrictEqual(besides(world), ["rbd/copy"])
+      // whoever ended it is told that it did its work
+      assert.strictEqual(finished.outcome(), "done")
     }))
   })
 

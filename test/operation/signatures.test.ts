@@ -129,7 +129,7 @@ export const signatures: {
     typeof Forget.forget,
     ReadonlyArray<RevisionId>,
     Forget.ForgetError,
-    Selecting | "LockHeld" | "NewestTrusted" | "NoTrustedLeft",
+    Selecting | "LockHeld" | "MarksLoss" | "NewestTrusted" | "NoTrustedLeft",
     FileLock | Repository
   >
   readonly init: Pinned<

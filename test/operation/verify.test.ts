@@ -263,14 +263,25 @@ describe("verify and read errors", () => {
       })
     ))
 
-  it.effect("warns of revisions that it cannot look at, since their metadata is broken", () =>
+  it.effect("fails for revisions that it cannot look at, since their metadata is broken", () =>
     inScene((scene) =>
       Effect.gen(function*() {
         const { revision } = yield* backupOf(scene, blocks(1))
-        yield* backupOf(scene, blocks(2))
+        const { revision: other } = yield* backupOf(scene, blocks(2))
         const path = `${REPOSITORY}/${revision.id}.rev`
         Scenario.tamper(scene, path, () => new Uint8Array(0))
-        assert.strictEqual((yield* verify()).verdicts.length, 1)
+        const error = yield* Scenario.failureOf(verify())
+        assert(error._tag === "DamageFound")
+        assert.deepStrictEqual(error.report.verdicts.map(({ revision, state }) => [revision, state]), [
+          [other.id, "verified"],
+          [revision.id, "metadata-unusable"]
+        ])
+        assert.include(error.report.verdicts[1]?.reason, path)
+        assert.include(error.message, "put its .rev back from a copy of the repository, or give the revision up")
+        // what was whole is recorded all the same
+        assert.strictEqual((yield* Scenario.revisionOf(other.id)).trust, "verified")
+        // who asks for another one is told, and no more
+        assert.strictEqual((yield* verify(other.id)).verdicts.length, 1)
         assert.isTrue(scene.log.some((line) => line.startsWith("WARN") && line.includes(`not verified: ${path}`)))
       })
     ))
