@@ -38,7 +38,7 @@ export const decode = (text: string, options: DecodeOptions): Either.Either<Repo
   )
 
 /**
- * The text of a repository's `config`: block style with sorted keys, as the ancestor's scheduler writes it. It holds
+ * The text of a repository's `config`: block style with sorted keys, as upstream's scheduler writes it. It holds
  * the source's secrets, so the file must not be world-readable. A source that was let pass is written as it came.
  */
 export const encode = (

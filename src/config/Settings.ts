@@ -1,6 +1,6 @@
 /**
  * How backy works, as far as that is up to the user: in the daemon's config below `global`, in a repository's own
- * `config` below `settings`. The ancestor knows none of it.
+ * `config` below `settings`. Upstream knows none of it.
  */
 import * as Duration from "effect/Duration"
 import * as ParseResult from "effect/ParseResult"

@@ -68,14 +68,14 @@ const requireDirectory = Effect.fnUntraced(function*(path: string) {
 const reportStrangers = Effect.fnUntraced(function*({ baseDir, jobs }: DaemonConfig) {
   const known = new Set(jobs.map(({ name }) => name))
   const names = (yield* Files.list(baseDir)).filter((name) => !known.has(name) && !name.startsWith("."))
-  const strangers = yield* Effect.filter(names, (name) =>
+  const unconfigured = yield* Effect.filter(names, (name) =>
     Files.exists(`${baseDir}/${name}/config`).pipe(
       Effect.orElseSucceed(() => false)
     ))
-  if (strangers.length === 0) return
+  if (unconfigured.length === 0) return
   yield* Effect.logWarning(
-    `not configured any more, and left alone: ${strangers.slice(0, 20).join(", ")}` +
-      (strangers.length > 20 ? ` and ${strangers.length - 20} more` : "")
+    `not configured any more, and left alone: ${unconfigured.slice(0, 20).join(", ")}` +
+      (unconfigured.length > 20 ? ` and ${unconfigured.length - 20} more` : "")
   )
 }, Effect.catchAll((error) => Effect.logWarning(error.message)))
 

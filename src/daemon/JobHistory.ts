@@ -19,7 +19,7 @@ import * as RevisionFile from "../repository/revisionFile.ts"
 /** One revision, as far as scheduling is concerned. */
 export interface Known extends Dated {
   readonly id: string
-  /** The ancestor made it. */
+  /** Upstream made it. */
   readonly isLegacy: boolean
   /** Seconds. */
   readonly duration: number | undefined

@@ -15,7 +15,7 @@ export interface DaemonTrouble {
 const instant = (at: number | undefined): DateTime.Utc | null =>
   at === undefined || !Number.isFinite(at) ? null : DateTime.unsafeMake(at)
 
-/** What it does, in the ancestor's words. */
+/** What it does, in upstream's words. */
 const doing = ({ activity, busy, record, unreadable }: Job.Job): string => {
   switch (activity._tag) {
     case "Waiting":

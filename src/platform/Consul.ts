@@ -173,10 +173,10 @@ const make = (settings: Settings) =>
 export const layer = (settings: Settings): Layer.Layer<Consul, never, HttpClient.HttpClient> =>
   Layer.effect(Consul, make(settings))
 
-/** What a token may do, for the twin. */
+/** What a token may do, in the in-memory implementation. */
 export type Rights = (key: string) => boolean
 
-/** Keys in a map, which may be changed behind the twin's back; `rights` says where the asker may read and write. */
+/** Keys in a map, which may be changed behind its back; `rights` says where the asker may read and write. */
 export const makeMemory = (keys: Map<string, string>, rights: Rights = () => true): Consul["Type"] => {
   const allowed = <A>(operation: string, key: string, run: () => A) =>
     Effect.suspend(() =>

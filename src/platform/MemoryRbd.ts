@@ -1,5 +1,5 @@
 /**
- * A model of Ceph's images in memory: the twin of `rbd`. Its diffs go through the bytes of the real format, with the
+ * The in-memory implementation of `Rbd`. Its diffs go through the bytes of the real format, with the
  * real one's habits and its defect, so that what works here has a reason to work there.
  */
 import * as Effect from "effect/Effect"
@@ -26,7 +26,7 @@ interface Image {
   readonly watchers: Set<string>
 }
 
-/** The twin, and what else happens to images. An image is named `pool/image`. */
+/** The in-memory implementation, and what others do to its images. An image is named `pool/image`. */
 export interface MemoryRbd {
   readonly rbd: Rbd.Rbd["Type"]
   /** Makes an image of `size` zero bytes. */

@@ -1,6 +1,6 @@
 /**
  * Ceph's block device images: a port for what a backup does with them. The live layer runs the `rbd` program
- * (`ceph/rbdProgram.ts`), the twin is a model of images in memory (`MemoryRbd.ts`).
+ * (`ceph/rbdProgram.ts`), the in-memory one is a model of images (`MemoryRbd.ts`).
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"

@@ -242,7 +242,7 @@ export const decode =
       )
     })
 
-/** The bytes of a diff, in pieces: what Ceph would write, for twins and tests. */
+/** The bytes of a diff, in pieces: what Ceph would write, for the in-memory implementation and tests. */
 export function* encode(events: Iterable<Event>): Generator<Uint8Array> {
   yield Buffer.from(MAGIC)
   for (const event of events) {

@@ -42,7 +42,7 @@ const ReportedBlock = Schema.Struct({
   contents: Schema.optional(Schema.Array(Schema.String))
 })
 
-/** One report, with the keys it has on disk. Reports of the ancestor have their block's keys at the top. */
+/** One report, with the keys it has on disk. Reports of upstream have their block's keys at the top. */
 export const Report = Schema.Struct({
   uuid: RevisionId,
   timestamp: Schema.String,

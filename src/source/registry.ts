@@ -73,7 +73,7 @@ const parseImage = (text: string): Rbd.ImageName | undefined => {
   return Rbd.nameProblem(pool) ?? Rbd.nameProblem(image) === undefined ? { pool, image } : undefined
 }
 
-/** The sources that come with backy. A relative file name is against the current directory, as in the ancestor. */
+/** The sources that come with backy. A relative file name is against the current directory, as in upstream. */
 export const builtIn: ReadonlyArray<Provider> = [
   provider({
     type: sourceType("file", FileSource),
