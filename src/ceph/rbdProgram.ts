@@ -106,6 +106,13 @@ const Names = Schema.parseJson(Schema.Array(Schema.String))
 
 const Watchers = Schema.parseJson(Schema.Struct({ watchers: Schema.Array(Schema.Struct({ address: Schema.String })) }))
 
+/** Options for where images are. */
+const placed = ({ namespace, pool }: Rbd.Place): ReadonlyArray<string> => [
+  "--pool",
+  pool,
+  ...namespace === undefined ? [] : ["--namespace", namespace]
+]
+
 const make = (limits: Limits) =>
   Effect.gen(function*() {
     const process = yield* Process
@@ -164,11 +171,11 @@ const make = (limits: Limits) =>
         Effect.asVoid(on("make snapshot", ["snap", "create", "--no-progress"], image, name, limits.long)),
       removeSnapshot: (image, name) =>
         Effect.asVoid(on("remove snapshot", ["snap", "rm", "--no-progress"], image, name, limits.long)),
-      removeSnapshotById: (pool, id, name) =>
+      removeSnapshotById: (place, id, name) =>
         Effect.gen(function*() {
-          yield* Rbd.checkNames("remove snapshot", { pool, image: id }, name)
-          const what = `${name} of the image with id ${id} in pool ${pool}`
-          const args = ["snap", "rm", "--no-progress", "--pool", pool, "--image-id", id, "--snap", name]
+          yield* Rbd.checkNames("remove snapshot", { ...place, image: id }, name)
+          const what = `${name} of the image with id ${id} in pool ${Rbd.formatPlace(place)}`
+          const args = ["snap", "rm", "--no-progress", ...placed(place), "--image-id", id, "--snap", name]
           yield* run("remove snapshot", what, args, limits.long)
         }),
       diff: (image, { from, to, wholeObject }) => {
@@ -230,12 +237,14 @@ const make = (limits: Limits) =>
           const what = Rbd.format(image)
           yield* run("rename", what, ["rename", what, Rbd.format({ ...image, image: name })], limits.short)
         }),
-      images: (pool) =>
+      images: (place) => {
+        const what = Rbd.formatPlace(place)
         // any name would do: it is the pool's that is checked
-        Effect.zipRight(
-          Rbd.checkNames("list the images of", { pool, image: "any" }),
-          run("list the images of", pool, ["ls", "--format", "json", "--pool", pool], limits.short)
-        ).pipe(Effect.flatMap(decoded(Names, "list the images of", pool))),
+        return Effect.zipRight(
+          Rbd.checkNames("list the images of", { ...place, image: "any" }),
+          run("list the images of", what, ["ls", "--format", "json", ...placed(place)], limits.short)
+        ).pipe(Effect.flatMap(decoded(Names, "list the images of", what)))
+      },
       watchers: (image) =>
         on("ask for users of", ["status", "--format", "json"], image, undefined, limits.short).pipe(
           Effect.flatMap(decoded(Watchers, "ask for users of", Rbd.format(image))),

@@ -34,6 +34,7 @@ const KERNEL = "/sys/bus/rbd/add"
 /** Which device shows which snapshot. Before Nautilus an object by number, since then an array. */
 const Mapping = Schema.Struct({
   pool: Schema.String,
+  namespace: Schema.optionalWith(Schema.String, { default: () => "" }),
   name: Schema.String,
   snap: Schema.String,
   device: Schema.String
@@ -125,6 +126,7 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
         "driver=raw",
         "file.driver=rbd",
         `file.pool=${escaped(image.pool)}`,
+        ...(image.namespace === undefined ? [] : [`file.namespace=${escaped(image.namespace)}`]),
         `file.image=${escaped(image.image)}`,
         `file.snapshot=${escaped(snapshot)}`,
         ...qemuOptions(cephArgs).map(escaped)
@@ -187,8 +189,10 @@ export const make = (run: Run, limit: Duration.DurationInput) =>
         if (Option.isNone(mappings)) {
           return yield* failed("mapped images", "the answer of rbd showmapped is not the JSON that was expected")
         }
-        for (const { device, name, pool, snap } of mappings.value) {
-          if (pool === image.pool && name === image.image && isOurs(snap)) {
+        const { namespace: ours = "" } = image
+        for (const { device, name, namespace, pool, snap } of mappings.value) {
+          const isImage = pool === image.pool && namespace === ours && name === image.image
+          if (isImage && isOurs(snap)) {
             yield* unmapPatiently(device)
           }
         }

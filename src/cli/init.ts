@@ -16,7 +16,8 @@ export const command = Command.make(
     ),
     source: Args.text({ name: "SOURCE" }).pipe(
       Args.withDescription(
-        "For file: the path of the image file or device; for ceph-rbd POOL/IMAGE; for flyingcircus POOL/IMAGE,VM."
+        "For file: the path of the image file or device; for ceph-rbd POOL/[NAMESPACE/]IMAGE; for flyingcircus the same " +
+          "and ,VM."
       )
     )
   },

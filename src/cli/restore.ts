@@ -4,6 +4,7 @@ import * as Options from "@effect/cli/Options"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { resolve } from "node:path"
 import { printable } from "../domain/printable.ts"
 import type { RestoreIncomplete } from "../operation/restore.ts"
@@ -34,11 +35,10 @@ const listLost = ({ lost, salvaged }: RestoreIncomplete) =>
 
 /** A file of such a name is written as `./rbd:…`. */
 const imageOf = (target: string) => {
-  const [pool = "", image = "", ...more] = target.slice("rbd:".length).split("/")
-  const problem = more.length > 0 ? "it has too many slashes" : Rbd.nameProblem(pool) ?? Rbd.nameProblem(image)
-  return problem === undefined
-    ? Effect.succeed({ pool, image })
-    : new CommandLineInvalid({ reason: `"${target}" does not name an image, as rbd:POOL/IMAGE does: ${problem}` })
+  const image = Rbd.parse(target.slice("rbd:".length))
+  if (Either.isRight(image)) return Effect.succeed(image.right)
+  const reason = `"${target}" does not name an image, as rbd:POOL/IMAGE or rbd:POOL/NAMESPACE/IMAGE does: ${image.left}`
+  return new CommandLineInvalid({ reason })
 }
 
 /** `backy restore`: writes an image to a file, a device or standard output. */
@@ -52,7 +52,9 @@ export const command = Command.make(
     ),
     wait: option.wait,
     target: Args.text({ name: "TARGET" }).pipe(
-      Args.withDescription("A file, a block device, rbd:POOL/IMAGE for a new image in Ceph, or - for standard output.")
+      Args.withDescription(
+        "A file, a block device, rbd:POOL/[NAMESPACE/]IMAGE for a new image in Ceph, or - for standard output."
+      )
     )
   },
   ({ force, revision, salvage, target, wait }) =>

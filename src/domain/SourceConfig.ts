@@ -42,7 +42,7 @@ export const sourceType = <Config extends SourceConfig, Encoded>(
 /** Keys of every source. `cow: false` asked the ancestor for full copies; it is accepted and means nothing. */
 const common = { backend: maybe(word("chunked", "cowfile")), cow: maybe(flag) }
 
-/** A name of Ceph's that cannot be mistaken for an option or for a path of pool, image and snapshot. */
+/** A name of Ceph's that cannot be mistaken for an option or for a path of pool, namespace, image and snapshot. */
 const cephName = (what: string) =>
   text(what).pipe(
     Schema.filter((name) => !/^-|[/@]/.test(name) || `${what} neither begins with "-" nor contains "/" or "@"`)
@@ -50,6 +50,7 @@ const cephName = (what: string) =>
 
 const rbd = {
   pool: cephName("a pool's name"),
+  namespace: maybe(cephName("a namespace's name")),
   image: cephName("an image's name"),
   fullAlways: maybe(flag).pipe(Schema.fromKey("full-always")),
   ...common

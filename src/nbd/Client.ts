@@ -126,6 +126,11 @@ export const over = Effect.fnUntraced(function*(
     )
 
   const read = Effect.fnUntraced(function*(offset: number, length: number) {
+    // one answer is all of it: it need not be copied
+    if (length <= MAX_REQUEST) {
+      const { buffer, byteOffset } = yield* request(offset, length)
+      return new Uint8Array(buffer, byteOffset, length)
+    }
     const bytes = new Uint8Array(length)
     for (let done = 0; done < length; done += MAX_REQUEST) {
       bytes.set(yield* request(offset + done, Math.min(MAX_REQUEST, length - done)), done)

@@ -88,7 +88,8 @@ export const chunkChanges = Effect.fn("chunkChanges")(function*(options: {
     yield* Effect.logWarning(`the base lacks ${counted(absent.length, "chunk")}; storing again what it lacks`)
     yield* Effect.forEach(absent, (index) =>
       Effect.gen(function*() {
-        const id = yield* keep(index, yield* current(index, "a chunk of the base is missing"))
+        // what a source has read may be its own
+        const id = yield* keep(index, Uint8Array.from(yield* current(index, "a chunk of the base is missing")))
         ChunkMap.setIds(map, index, id)
         touched.add(index)
       }), { discard: true })

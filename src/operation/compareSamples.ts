@@ -12,6 +12,7 @@ import { isZero } from "../store/blockBytes.ts"
 import type * as Protocol from "../store/BlockProtocol.ts"
 import { Blocks } from "../store/Blocks.ts"
 import { ChunkStore } from "../store/ChunkStore.ts"
+import { release } from "../store/release.ts"
 import { type CompareReport, MAX_EVIDENCE } from "./compare.ts"
 import { Progress } from "./Progress.ts"
 import { plan } from "./samplePlan.ts"
@@ -89,12 +90,14 @@ export const compareSamples = Effect.fn("compareSamples")(function*(options: {
     const { bad, bytes } = yield* readStored(index)
     const [problem] = bad
     if (problem === undefined) {
-      return Buffer.compare(source, bytes) === 0
-        ? undefined
-        : { source, stored: bytes, why: "its chunk holds other bytes" }
+      if (Buffer.compare(source, bytes) !== 0) return { source, stored: bytes, why: "its chunk holds other bytes" }
+      release(bytes)
+      return undefined
     }
     if (mayHeal && Hash.toHex(hash(source)) === id) {
-      const stored = yield* blocks.put({ repository: directory, run: `${options.run}+healing`, content: source })
+      // what a source has read may be its own
+      const content = Uint8Array.from(source)
+      const stored = yield* blocks.put({ repository: directory, run: `${options.run}+healing`, content })
       for (const folder of stored.folders) folders.add(folder)
       healed.push({ id, why: problem.why })
       return undefined

@@ -75,7 +75,11 @@ export const heal = Effect.fn("heal")(function*(history: History, snapshot: Take
       for (const read of readers) {
         const block = yield* Effect.option(read(offset, length))
         if (id === undefined || Option.isNone(block) || Hash.toHex(hash(block.value)) !== id) continue
-        const stored = yield* blocks.put({ repository: directory, run: "healing", content: block.value })
+        const stored = yield* blocks.put({
+          repository: directory,
+          run: "healing",
+          content: Uint8Array.from(block.value)
+        })
         for (const folder of stored.folders) folders.add(folder)
         healed.add(id)
         break

@@ -13,6 +13,9 @@ import { Progress } from "./Progress.ts"
 /** How many chunks are being put together at a time: with 4 MiB each 64 MiB, and those that are being stored. */
 export const MAX_OPEN = 16
 
+/** So many chunks in which nothing is missing may wait for their turn to be stored before no more changes are taken in. */
+const MAX_WAITING = 2
+
 /** A chunk that is being put together. What is not covered is still as the map says. */
 interface Open {
   readonly content: Uint8Array
@@ -31,7 +34,7 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
   readonly known: ReadonlyMap<number, Uint8Array>
   /** The content of a stored chunk, as `map` names it now. Not asked for when a change covers all of it. */
   readonly load: (index: number) => Effect.Effect<Uint8Array, E, R>
-  /** Stores a chunk and gives its packed id. Never all zeros. Called for several chunks at once. */
+  /** Stores a chunk, which is given away, and gives its packed id. Never all zeros. Called for several chunks at once. */
   readonly keep: (index: number, content: Uint8Array) => Effect.Effect<Uint8Array, E2, R2>
   readonly parallelism: number
 }) {
@@ -138,7 +141,7 @@ export const merge = Effect.fn("merge")(function*<E, E2, R, R2>(options: {
             patch(index, part, bytes)
           }
           // what can be stored is stored while the rest of the changes is still on its way
-          if (whole.size > 0 && leaving.size < options.parallelism) yield* letOneGo
+          while (whole.size > MAX_WAITING || whole.size > 0 && leaving.size < options.parallelism) yield* letOneGo
         }
         at = end
       }

@@ -20,7 +20,7 @@ export interface Others {
 /** Looks for the partial images for a name. */
 export const others = Effect.fn("partialImage.others")(function*(image: Rbd.ImageName) {
   const rbd = yield* Rbd.Rbd
-  const names = (yield* rbd.images(image.pool)).filter((name) => name.startsWith(prefixFor(image.image))).sort()
+  const names = (yield* rbd.images(image)).filter((name) => name.startsWith(prefixFor(image.image))).sort()
   const inUse: Array<Rbd.ImageName> = []
   const idle: Array<Rbd.ImageName> = []
   for (const name of names) {

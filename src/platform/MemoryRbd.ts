@@ -26,7 +26,7 @@ interface Image {
   readonly watchers: Set<string>
 }
 
-/** The in-memory implementation, and what others do to its images. An image is named `pool/image`. */
+/** The in-memory implementation, and what others do to its images. An image is named `pool/image` or `pool/namespace/image`. */
 export interface MemoryRbd {
   readonly rbd: Rbd.Rbd["Type"]
   /** Makes an image of `size` zero bytes. */
@@ -93,6 +93,10 @@ const copyOf = ({ images, lastId, lastImage, pools, trash }: State): State => {
     lastImage
   }
 }
+
+/** Whether an image of such a name is in a pool, or in a namespace of one. */
+const isIn = (place: Rbd.Place, name: string): boolean =>
+  name.slice(0, name.lastIndexOf("/")) === Rbd.formatPlace(place)
 
 /** Images with objects of `objectSize` bytes. */
 export const make = (objectSize: number): MemoryRbd =>
@@ -173,13 +177,13 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
           : takeSnapshot(image, snapshot), snapshot),
     removeSnapshot: (name, snapshot) =>
       on("remove snapshot", name, (image, fail) => removeFrom(image, snapshot, fail), snapshot),
-    removeSnapshotById: (pool, id, snapshot) =>
+    removeSnapshotById: (place, id, snapshot) =>
       Effect.zipRight(
-        Rbd.checkNames("remove snapshot", { pool, image: id }, snapshot),
+        Rbd.checkNames("remove snapshot", { ...place, image: id }, snapshot),
         Effect.suspend(() => {
           const fail: Fail = (code, detail) =>
-            new Rbd.RbdError({ operation: "remove snapshot", what: `${pool}/${id}@${snapshot}`, code, detail })
-          const named = [...images].filter(([name]) => name.startsWith(`${pool}/`)).map(([_, image]) => image)
+            new Rbd.RbdError({ operation: "remove snapshot", what: `${id}@${snapshot}`, code, detail })
+          const named = [...images].filter(([name]) => isIn(place, name)).map(([_, image]) => image)
           const image = [...named, ...trash].find((one) => one.id === id)
           return image === undefined ? fail("ENOENT", "error opening image") : removeFrom(image, snapshot, fail)
         })
@@ -260,13 +264,14 @@ const fromState = (objectSize: number, state: State): MemoryRbd => {
           return
         })
       ),
-    images: (pool) =>
+    images: (place) =>
       Effect.zipRight(
-        Rbd.checkNames("list the images of", { pool, image: "any" }),
+        Rbd.checkNames("list the images of", { ...place, image: "any" }),
         Effect.suspend(() => {
-          if (!pools.has(pool)) return noPool("list the images of", pool, pool)
-          const inPool = [...images.keys()].filter((name) => name.startsWith(`${pool}/`))
-          return Effect.succeed(inPool.map((name) => name.slice(pool.length + 1)))
+          if (!pools.has(place.pool)) return noPool("list the images of", place.pool, place.pool)
+          const what = Rbd.formatPlace(place)
+          const there = [...images.keys()].filter((name) => isIn(place, name))
+          return Effect.succeed(there.map((name) => name.slice(what.length + 1)))
         })
       ),
     watchers: (name) => on("ask for users of", name, ({ watchers }) => [...watchers]),

@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -30,21 +31,41 @@ export class RbdError extends Data.TaggedError("RbdError")<{
   }
 }
 
-/** An image by its names. */
-export interface ImageName {
+/** Where images are: a pool, or a namespace of one. */
+export interface Place {
   readonly pool: string
+  readonly namespace?: string
+}
+
+/** An image by its names. */
+export interface ImageName extends Place {
   readonly image: string
 }
 
-/** `pool/image`, or with a snapshot `pool/image@snapshot`. */
-export const format = ({ image, pool }: ImageName, snapshot?: string): string =>
-  snapshot === undefined ? `${pool}/${image}` : `${pool}/${image}@${snapshot}`
+/** `pool` or `pool/namespace`. */
+export const formatPlace = ({ namespace, pool }: Place): string =>
+  namespace === undefined ? pool : `${pool}/${namespace}`
+
+/** `pool/image` or `pool/namespace/image`, with a snapshot `pool/image@snapshot`. */
+export const format = ({ image, ...place }: ImageName, snapshot?: string): string =>
+  `${formatPlace(place)}/${image}${snapshot === undefined ? "" : `@${snapshot}`}`
+
+/** The image that such a text names, or what is wrong with it. */
+export const parse = (text: string): Either.Either<ImageName, string> => {
+  const names = text.split("/")
+  const [pool = "", second = "", third] = names
+  if (names.length < 2) return Either.left("a pool and an image are parted by a slash")
+  if (names.length > 3) return Either.left("it has too many slashes")
+  const problem = names.map(nameProblem).find((one) => one !== undefined)
+  if (problem !== undefined) return Either.left(problem)
+  return Either.right(third === undefined ? { pool, image: second } : { pool, namespace: second, image: third })
+}
 
 /** What keeps a text from being a name of Ceph's that cannot be taken for anything else, if anything does. */
-export const nameProblem = (name: string): string | undefined => {
+const nameProblem = (name: string): string | undefined => {
   if (name === "") return "it is empty"
   if (name.startsWith("-")) return "it would be taken for an option"
-  if (/[/@]/.test(name)) return "\"/\" and \"@\" part pool, image and snapshot"
+  if (/[/@]/.test(name)) return "\"/\" and \"@\" part pool, namespace, image and snapshot"
   if (/\p{Cc}/u.test(name)) return "it has control characters"
   return name.length > 255 ? "it is too long" : undefined
 }
@@ -55,7 +76,7 @@ export const checkNames = (
   image: ImageName,
   ...snapshots: ReadonlyArray<string | undefined>
 ): Effect.Effect<void, RbdError> => {
-  for (const name of [image.pool, image.image, ...snapshots]) {
+  for (const name of [image.pool, image.namespace, image.image, ...snapshots]) {
     const problem = name === undefined ? undefined : nameProblem(name)
     if (problem === undefined) continue
     const detail = `the name ${JSON.stringify(name)} cannot be used: ${problem}`
@@ -109,7 +130,7 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
   /** EBUSY: it is protected or in use. ENOENT: there is none. */
   readonly removeSnapshot: (image: ImageName, name: string) => Effect.Effect<void, RbdError>
   /** The same for an image by its id, whatever its name is now, also in the trash. ENOENT: no such image or snapshot. */
-  readonly removeSnapshotById: (pool: string, id: string, name: string) => Effect.Effect<void, RbdError>
+  readonly removeSnapshotById: (place: Place, id: string, name: string) => Effect.Effect<void, RbdError>
   /**
    * The changes; counts only when the stream has ended without failure. The bytes of a write are valid only until the
    * batch of events behind its own is asked for.
@@ -129,10 +150,10 @@ export class Rbd extends Context.Tag("backy/platform/Rbd")<Rbd, {
     image: ImageName,
     content: Stream.Stream<Uint8Array, E>
   ) => Effect.Effect<void, RbdError | E>
-  /** EEXIST: there is an image of the new name, which is left alone. Same pool. */
+  /** EEXIST: there is an image of the new name, which is left alone. Same pool and namespace. */
   readonly renameImage: (image: ImageName, name: string) => Effect.Effect<void, RbdError>
-  /** The names of all images of a pool, in no order. ENOPOOL: no such pool. */
-  readonly images: (pool: string) => Effect.Effect<ReadonlyArray<string>, RbdError>
+  /** The names of all images of a pool or namespace, in no order. ENOPOOL: there is none. */
+  readonly images: (place: Place) => Effect.Effect<ReadonlyArray<string>, RbdError>
   /**
    * The addresses of those who have the image open for writing; up to half a minute longer when they were killed.
    * ENOENT: no such image.

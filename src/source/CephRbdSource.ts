@@ -77,7 +77,8 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
   Effect.gen(function*() {
     const context = yield* Effect.context<Services>()
     const rbd = yield* Rbd.Rbd
-    const image: Rbd.ImageName = { pool: settings.pool, image: settings.image }
+    const { namespace, pool } = settings
+    const image: Rbd.ImageName = { pool, ...namespace === undefined ? {} : { namespace }, image: settings.image }
     const source = Rbd.format(image)
     const provided = Effect.provide(context)
     const notReady = (error: { readonly message: string }) => new SourceNotReady({ source, reason: error.message })
@@ -102,7 +103,7 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
         const found = yield* Effect.either(rbd.info(image))
         if (Either.isRight(found) && (found.right.id === id || id === "")) return
         if (id === "") return yield* error
-        yield* rbd.removeSnapshotById(image.pool, id, name).pipe(
+        yield* rbd.removeSnapshotById(image, id, name).pipe(
           Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void)
         )
       })

@@ -6,6 +6,7 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -66,13 +67,6 @@ export const provider = <Config extends SourceConfig>(options: {
   }
 }
 
-/** `POOL/IMAGE`, if it is that. */
-const parseImage = (text: string): Rbd.ImageName | undefined => {
-  const [pool, image, ...more] = text.split("/")
-  if (pool === undefined || image === undefined || more.length > 0) return undefined
-  return Rbd.nameProblem(pool) ?? Rbd.nameProblem(image) === undefined ? { pool, image } : undefined
-}
-
 /** The sources that come with backy. A relative file name is against the current directory, as in upstream. */
 export const builtIn: ReadonlyArray<Provider> = [
   provider({
@@ -84,19 +78,19 @@ export const builtIn: ReadonlyArray<Provider> = [
   }),
   provider({
     type: sourceType("ceph-rbd", CephRbdSource),
-    operand: "POOL/IMAGE",
+    operand: "POOL/[NAMESPACE/]IMAGE",
     parse: (text) => {
-      const image = parseImage(text)
+      const image = Option.getOrUndefined(Either.getRight(Rbd.parse(text)))
       return image && { type: "ceph-rbd", ...image }
     },
     make: CephRbd.make
   }),
   provider({
     type: sourceType("flyingcircus", FlyingCircusSource),
-    operand: "POOL/IMAGE,VM",
+    operand: "POOL/[NAMESPACE/]IMAGE,VM",
     parse: (text) => {
       const comma = text.lastIndexOf(",")
-      const image = parseImage(text.slice(0, comma))
+      const image = Option.getOrUndefined(Either.getRight(Rbd.parse(text.slice(0, comma))))
       const vm = text.slice(comma + 1)
       // where Consul's own tools look for it, too; as an argument everybody could read it
       const token = process.env["CONSUL_HTTP_TOKEN"]

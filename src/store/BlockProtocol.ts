@@ -143,7 +143,10 @@ export interface ReadResult {
   readonly bad: ReadonlyArray<BadChunk>
 }
 
-/** Stores one chunk's content, as `store` does for a block. All zeros are refused by the caller. */
+/**
+ * Stores one chunk's content, as `store` does for a block. All zeros are refused by the caller. The content is given
+ * away: nobody may look at it afterwards, for its memory moves to the thread that stores it.
+ */
 export interface Put {
   readonly op: "put"
   readonly repository: string

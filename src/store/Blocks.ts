@@ -14,6 +14,7 @@ import * as BlockLoops from "./BlockLoops.ts"
 import { PIECE } from "./blockPieces.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { DEFAULT_LEVEL } from "./codec.ts"
+import { release } from "./release.ts"
 import * as WorkerPool from "./WorkerPool.ts"
 
 /** The source became shorter while it was read. */
@@ -47,7 +48,7 @@ export class Blocks extends Context.Tag("backy/store/Blocks")<Blocks, {
   readonly restore: (request: Fields<Protocol.Restore>) => Effect.Effect<Protocol.Restored, IoError>
   /** The checked contents of chunks. */
   readonly read: (request: Fields<Protocol.Read>) => Effect.Effect<Protocol.ReadResult, never>
-  /** Stores one chunk's content. */
+  /** Stores one chunk's content, which is given away. */
   readonly put: (request: Fields<Protocol.Put>) => Effect.Effect<Protocol.Stored, IoError>
   /** Stores blocks that a revision holds in another form as chunks of the current one, each checked. */
   readonly convert: (request: Fields<Protocol.Convert>) => Effect.Effect<Protocol.Converted, IoError>
@@ -180,6 +181,9 @@ export const layerInline = (disk: Disk, options?: {
           const failure = failureOf(cause)
           // the original defect says more than its translation
           return failure.tag === "defect" ? Effect.die(cause) : Effect.fail(failure)
+        } finally {
+          // as a thread would: who looks at it afterwards is found out
+          if (request.op === "put") release(request.content)
         }
       })
     return make(perform, 1, () => kind)

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
 import { keepKoffi } from "../platform/kernel.ts"
 import type { Answer, Failure, Request } from "./BlockProtocol.ts"
+import { movable } from "./release.ts"
 
 /** What a thread is told when it starts. */
 export interface WorkerSettings {
@@ -116,7 +117,7 @@ export const make = (
         const waiting = Deferred.unsafeMake<Answer<Request>, Failure>(Effect.runSync(Effect.fiberId))
         member.pending.set(id, waiting)
         member.worker.ref()
-        member.worker.postMessage({ id, request })
+        member.worker.postMessage({ id, request }, request.op === "put" ? movable(request.content) : [])
         // a thread answers a request with the result that belongs to its `op`
         return Deferred.await(waiting) as Effect.Effect<Answer<R>, Failure>
       }))

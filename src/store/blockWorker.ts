@@ -45,7 +45,7 @@ port.on("message", ({ id, request }: { readonly id: number; readonly request: Re
   } catch (cause) {
     message = { id, failure: failureOf(cause) }
   }
-  // a copy that came with the request
+  // it was given to us
   if (request.op === "put") release(request.content)
   port.postMessage(message, move)
 })

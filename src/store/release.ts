@@ -5,6 +5,12 @@ const LARGE = 256 * 1024
 export const hasOwnMemory = (bytes: Uint8Array): boolean =>
   bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength >= LARGE
 
+/** The memory of a buffer that is all there is in it, to be moved to another thread; of others nothing, they are copied. */
+export const movable = (bytes: Uint8Array): Array<ArrayBuffer> =>
+  bytes.buffer instanceof ArrayBuffer && hasOwnMemory(bytes) && bytes.buffer.byteLength === bytes.byteLength
+    ? [bytes.buffer]
+    : []
+
 /**
  * Gives the memory of a large buffer back at once. V8 lets tens of megabytes of dead buffers pile up in every thread
  * before it collects them, since they lie outside of its heap. The buffer must have been allocated for this one use, as

@@ -3,8 +3,10 @@
  * does on standard error. Fails only when it is asked for something that it does not know.
  *
  *     npm run bench -- [PART…] [--size 1GiB] [--runs 3] [--seed 1] [--dir DIR] [--json FILE] [--into PAGE] [--long]
+ *         [--beside PROGRAM]
  *
- * `--into docs/performance.md` replaces what that page has between the marks of each part.
+ * `--into docs/performance.md` replaces what that page has between the marks of each part. `--beside` measures another build
+ * of backy in the same runs (of Ceph).
  */
 import * as FS from "node:fs"
 import { tmpdir } from "node:os"
@@ -32,7 +34,7 @@ const bytesIn = (text: string): number => {
 const usage = (): never => {
   say(
     `usage: npm run bench -- [${Object.keys(parts).join("|")}]… [--size 1GiB] [--runs 3] [--seed 1] [--dir DIR] ` +
-      "[--json FILE] [--into PAGE] [--long]"
+      "[--json FILE] [--into PAGE] [--long] [--beside PROGRAM]"
   )
   process.exit(2)
 }
@@ -47,6 +49,7 @@ const parse = () =>
       dir: { type: "string", default: tmpdir() },
       json: { type: "string" },
       into: { type: "string" },
+      beside: { type: "string" },
       long: { type: "boolean", default: false }
     }
   })
@@ -82,7 +85,15 @@ const reports: Array<Report & { readonly part: string }> = []
 for (const part of asked) {
   folder = FS.mkdtempSync(join(resolve(values.dir), "backy-bench-"))
   try {
-    const report = await parts[part]!({ folder, size, runs, seed, long: values.long, machine })
+    const report = await parts[part]!({
+      folder,
+      size,
+      runs,
+      seed,
+      beside: values.beside === undefined ? undefined : resolve(values.beside),
+      long: values.long,
+      machine
+    })
     reports.push({ part, ...report })
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)

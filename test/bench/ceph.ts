@@ -7,11 +7,14 @@ import { basename } from "node:path"
 import { fileURLToPath } from "node:url"
 import { hexOf } from "../../src/store/chunkFile.ts"
 import { backyTool, PROGRAM } from "./backyTool.ts"
+import { type CephMedians, judgeCeph } from "./cephGoals.ts"
+import * as Goals from "./goals.ts"
 import { noise } from "./machine.ts"
 import * as Markdown from "./markdown.ts"
 import { type Command, measure, type Measured, run, settle, warm } from "./measure.ts"
 import * as MixedImage from "./mixedImage.ts"
 import { type Part, say } from "./part.ts"
+import { programsStarted } from "./programsStarted.ts"
 import { median } from "./statistics.ts"
 
 const SHARES = [0, 0.001, 0.01, 0.1]
@@ -67,6 +70,8 @@ const watch = (repository: string): () => number => {
 /** What one backup of the image took, and what the same took that does only one half of it. */
 interface Turn {
   readonly what: string
+  /** Which build. */
+  readonly program: string
   readonly backup: Measured
   readonly exporting: Measured
   /** Of the diff, of the chunks written before and after compression. */
@@ -75,7 +80,8 @@ interface Turn {
   readonly stored: number
 }
 
-export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
+export const ceph: Part = async ({ beside, folder, machine, runs, seed, size }) => {
+  const programs = beside === undefined ? [PROGRAM] : [PROGRAM, beside]
   const blocks = Math.max(1, Math.round(2 * size / MixedImage.BLOCK))
   const image = `${folder}/image`
   say("generating")
@@ -85,6 +91,9 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
   const rbd = (...words: ReadonlyArray<string>): Command => ({ argv: ["rbd", ...words], env })
   const taken: Array<Turn> = []
   const storing: Array<Measured> = []
+  /** The export of everything, compressed on its way into a file. */
+  const piped: Array<Measured> = []
+  const started = new Map<string, number>()
   /** Which share of the chunks was stored before the export of everything ended. */
   const early: Array<number> = []
   let snapshots = 0
@@ -108,10 +117,15 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
   }
 
   for (let at = 0; at < runs; at++) {
-    const repository = `${folder}/repository-${at}`
-    const backy = (...words: ReadonlyArray<string>): Command => ({ argv: [PROGRAM, "-b", repository, ...words], env })
+    const repositoryOf = (program: string) => `${folder}/repository-${at}-${programs.indexOf(program)}`
+    const backy = (program: string, ...words: ReadonlyArray<string>): Command => ({
+      argv: [program, "-b", repositoryOf(program), ...words],
+      env
+    })
     run(rbd("import", "--no-progress", image, IMAGE))
-    run(backy("init", "ceph-rbd", IMAGE))
+    for (const program of programs) run(backy(program, "init", "ceph-rbd", IMAGE))
+    // another one begins in each run
+    const inTurn = at % 2 === 0 ? programs : programs.toReversed()
     let from: string | undefined
     const turn = async (what: string) => {
       const to = snapshot()
@@ -123,22 +137,43 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
       settle()
       const exporting = await measure(rbd(...diff))
       settle()
-      const seen = from === undefined ? watch(repository) : undefined
-      const backup = await measure(backy("backup", "daily"))
-      if (seen !== undefined) early.push(seen())
+      if (from === undefined) {
+        const words = [
+          "bash",
+          "-o",
+          "pipefail",
+          "-c",
+          "rbd \"$@\" | zstd -q -1 -T2 >\"$0\"",
+          `${folder}/piped`,
+          ...diff
+        ]
+        piped.push(await measure({ argv: words, env }))
+        FS.rmSync(`${folder}/piped`)
+        settle()
+      }
+      for (const program of inTurn) {
+        const seen = from === undefined && program === PROGRAM ? watch(repositoryOf(program)) : undefined
+        const backup = await measure(backy(program, "backup", "daily"))
+        if (seen !== undefined) early.push(seen())
+        const stats = JSON.parse(run(backy(program, "status", "--json", "-r", "latest")))[0]?.stats ?? {}
+        const { bytes_stored: stored, bytes_written: written } = stats
+        taken.push({ what, program, backup, exporting, diffBytes, written, stored })
+        say(`${what}: ${Markdown.seconds(backup.seconds)}; the diff alone ${Markdown.seconds(exporting.seconds)}`)
+        settle()
+      }
       from = to
-      const stats = JSON.parse(run(backy("status", "--json", "-r", "latest")))[0]?.stats ?? {}
-      taken.push({ what, backup, exporting, diffBytes, written: stats.bytes_written, stored: stats.bytes_stored })
-      say(`${what}: ${Markdown.seconds(backup.seconds)}; the diff alone ${Markdown.seconds(exporting.seconds)}`)
     }
     await turn("everything")
     for (const [index, share] of SHARES.entries()) {
       change(share, at * 10 + index)
       await turn(share === 0 ? "nothing" : `${share * 100} %`)
     }
+    for (const program of programs) {
+      started.set(program, programsStarted(folder, backy(program, "backup", "daily")))
+      FS.rmSync(repositoryOf(program), { recursive: true })
+    }
     run(rbd("snap", "purge", "--no-progress", IMAGE))
     run(rbd("rm", "--no-progress", IMAGE))
-    FS.rmSync(repository, { recursive: true })
 
     const base = `${folder}/file-${at}`
     FS.mkdirSync(base)
@@ -150,22 +185,37 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
     FS.rmSync(base, { recursive: true })
   }
 
-  const rows = ["everything", "nothing", ...SHARES.slice(1).map((share) => `${share * 100} %`)].map((what) => {
-    const turns = taken.filter((turn) => turn.what === what)
-    const of = (value: (turn: Turn) => number | undefined) => median(turns.map((turn) => value(turn) ?? NaN))
+  const medians = (program: string): CephMedians => {
+    const of = (what: string, value: (turn: Turn) => number | undefined) =>
+      median(taken.filter((turn) => turn.program === program && turn.what === what).map((turn) => value(turn) ?? NaN))
     return {
-      what,
-      seconds: of(({ backup }) => backup.seconds),
-      reading: of(({ backup }) => backup.phases["reading"]),
-      sampling: of(({ backup }) => backup.phases["verifying"]),
-      exporting: of(({ exporting }) => exporting.seconds),
-      memory: of(({ backup }) => backup.memory),
-      cpu: of(({ backup }) => backup.cpu),
-      diffBytes: of(({ diffBytes }) => diffBytes),
-      written: of(({ written }) => written),
-      stored: of(({ stored }) => stored)
+      reading: of("everything", ({ backup }) => backup.phases["reading"]),
+      memory: of("everything", ({ backup }) => backup.memory),
+      nothing: {
+        seconds: of("nothing", ({ backup }) => backup.seconds),
+        cpu: of("nothing", ({ backup }) => backup.cpu)
+      },
+      programs: started.get(program) ?? NaN
     }
-  })
+  }
+  const rows = programs.flatMap((program) =>
+    ["everything", "nothing", ...SHARES.slice(1).map((share) => `${share * 100} %`)].map((what) => {
+      const turns = taken.filter((turn) => turn.program === program && turn.what === what)
+      const of = (value: (turn: Turn) => number | undefined) => median(turns.map((turn) => value(turn) ?? NaN))
+      return {
+        what: program === PROGRAM ? what : `${what}, the build beside`,
+        seconds: of(({ backup }) => backup.seconds),
+        reading: of(({ backup }) => backup.phases["reading"]),
+        sampling: of(({ backup }) => backup.phases["verifying"]),
+        exporting: of(({ exporting }) => exporting.seconds),
+        memory: of(({ backup }) => backup.memory),
+        cpu: of(({ backup }) => backup.cpu),
+        diffBytes: of(({ diffBytes }) => diffBytes),
+        written: of(({ written }) => written),
+        stored: of(({ stored }) => stored)
+      }
+    })
+  )
   const [full] = rows
   const alone = median(storing.map(({ phases }) => phases["reading"] ?? NaN))
   const [together, exporting] = [full?.reading ?? NaN, full?.exporting ?? NaN]
@@ -192,6 +242,13 @@ export const ceph: Part = async ({ folder, machine, runs, seed, size }) => {
           Markdown.seconds(row.cpu),
           Markdown.bytes(row.memory)
         ])
+      ),
+      Goals.render(
+        judgeCeph(
+          medians(PROGRAM),
+          median(piped.map(({ seconds }) => seconds)),
+          beside === undefined ? undefined : medians(beside)
+        )
       ),
       `Export and storing at the same time, of everything: ${Markdown.seconds(together)}. The export alone takes ` +
       `${Markdown.seconds(exporting)}, storing the same from a file ${Markdown.seconds(alone)}, one after the other ` +

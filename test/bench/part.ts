@@ -8,6 +8,8 @@ export interface Options {
   readonly size: number
   readonly runs: number
   readonly seed: number
+  /** Another build of backy, to be measured in the same runs. */
+  readonly beside: string | undefined
   /** Also what takes many minutes. */
   readonly long: boolean
   readonly machine: Machine

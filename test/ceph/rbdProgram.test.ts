@@ -62,12 +62,12 @@ describe("the rbd program", () => {
       yield* rbd.snapshots(image)
       yield* rbd.createSnapshot(image, "s")
       yield* rbd.removeSnapshot(image, "s")
-      yield* rbd.removeSnapshotById("rbd", "10ab", "s")
+      yield* rbd.removeSnapshotById({ pool: "rbd" }, "10ab", "s")
       yield* Effect.ignore(Stream.runDrain(rbd.diff(image, { from: "a", to: "b", wholeObject: true })))
       yield* Effect.ignore(Stream.runDrain(rbd.diff(image, { from: undefined, to: "b", wholeObject: false })))
       yield* rbd.importImage(image, Stream.make(Uint8Array.of(1)))
       yield* rbd.renameImage(image, "next")
-      assert.deepStrictEqual(yield* rbd.images("rbd"), [])
+      assert.deepStrictEqual(yield* rbd.images({ pool: "rbd" }), [])
       assert.propertyVal(yield* Effect.flip(rbd.watchers(image)), "code", "EPROTO")
       yield* rbd.removeImage(image)
       assert.deepStrictEqual(calls.map((args) => args.join(" ")), [
@@ -83,6 +83,41 @@ describe("the rbd program", () => {
         "ls --format json --pool rbd",
         "status --format json rbd/vm",
         "rm --no-progress rbd/vm"
+      ])
+    }))
+  })
+
+  it.effect("is told the namespace wherever it is told the pool", () => {
+    const mapped = JSON.stringify([
+      { id: "0", pool: "rbd", namespace: "ns", name: "vm", snap: "s", device: "/dev/rbd0" },
+      { id: "1", pool: "rbd", namespace: "", name: "vm", snap: "s", device: "/dev/rbd1" }
+    ])
+    const { calls, run } = over({
+      kernel: true,
+      rbd: ([verb]) => ({ stdout: verb === "showmapped" ? mapped : verb === "map" ? "/dev-rbd0\n" : "[]" })
+    })
+    const inside: ImageName = { pool: "rbd", namespace: "ns", image: "vm" }
+    return run(Effect.gen(function*() {
+      const rbd = yield* Rbd
+      yield* rbd.snapshots(inside)
+      yield* rbd.removeSnapshotById(inside, "10ab", "s")
+      yield* rbd.renameImage(inside, "next")
+      yield* rbd.images(inside)
+      yield* Effect.scoped(rbd.open(inside, "s"))
+      yield* rbd.closeStale(inside, () => true)
+      assert.match(
+        (yield* Effect.flip(rbd.snapshots({ ...inside, namespace: "a/b" }))).message,
+        /the name "a\/b" cannot/
+      )
+      assert.deepStrictEqual(calls.map((args) => args.join(" ")), [
+        "snap ls --format json rbd/ns/vm",
+        "snap rm --no-progress --pool rbd --namespace ns --image-id 10ab --snap s",
+        "rename rbd/ns/vm rbd/ns/next",
+        "ls --format json --pool rbd --namespace ns",
+        "map --read-only rbd/ns/vm@s",
+        "unmap /dev-rbd0",
+        "showmapped --format json",
+        "unmap /dev/rbd0"
       ])
     }))
   })
@@ -245,8 +280,9 @@ describe("the rbd program", () => {
 
   it("tells mappings in the form of Luminous and in that of Nautilus", () => {
     const mapping = { pool: "rbd", name: "vm", snap: "-", device: "/dev/rbd0" }
-    assert.deepStrictEqual(decodeMappings(JSON.stringify([mapping])), Option.some([mapping]))
-    assert.deepStrictEqual(decodeMappings(JSON.stringify({ 0: mapping })), Option.some([mapping]))
+    const decoded = { ...mapping, namespace: "" }
+    assert.deepStrictEqual(decodeMappings(JSON.stringify([mapping])), Option.some([decoded]))
+    assert.deepStrictEqual(decodeMappings(JSON.stringify({ 0: mapping })), Option.some([decoded]))
     assert.deepStrictEqual(decodeMappings("[]\n"), Option.some([]))
     assert.deepStrictEqual(decodeMappings("[7]"), Option.none())
   })

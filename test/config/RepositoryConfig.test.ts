@@ -81,13 +81,20 @@ schedule:
   weekly:
     <<: *daily
     interval: 1w
-source: {type: ceph-rbd, pool: rbd, image: vm.root, full-always: yes, cow: no}
+source: {type: ceph-rbd, pool: rbd, namespace: tenant, image: vm.root, full-always: yes, cow: no}
 `))
     assert.deepStrictEqual(config.schedule, {
       daily: { interval: Duration.days(1), keep: 2 },
       weekly: { interval: Duration.days(7), keep: 2 }
     })
-    const source: CephRbdSource = { type: "ceph-rbd", pool: "rbd", image: "vm.root", fullAlways: true, cow: false }
+    const source: CephRbdSource = {
+      type: "ceph-rbd",
+      pool: "rbd",
+      namespace: "tenant",
+      image: "vm.root",
+      fullAlways: true,
+      cow: false
+    }
     assert.deepStrictEqual(config.source, source)
   })
 

@@ -412,6 +412,19 @@ export const blocksContract = (
           assert.strictEqual(again.found, 1)
         })))
 
+    it.effect("takes the content away that it is to put, and leaves alone what is only a part of something", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          const blocks = yield* Blocks
+          const put = (content: Uint8Array) => blocks.put({ repository: world.repository, run: "a", content })
+          const given = new Uint8Array(512 * 1024).fill(1)
+          assert.strictEqual((yield* put(given)).written, 1)
+          assert.strictEqual(given.byteLength, 0)
+          const all = new Uint8Array(2048).fill(2)
+          assert.strictEqual((yield* put(all.subarray(0, 1024))).written, 1)
+          assert.strictEqual(all.byteLength, 2048)
+        })))
+
     it.effect("removes files and tells how long they were, or only tells; no folder goes", () =>
       inWorld(image, ({ place: { disk }, repository }) =>
         Effect.gen(function*() {

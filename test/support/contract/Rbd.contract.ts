@@ -211,10 +211,10 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
           yield* rbd.renameImage(image, next)
           assert.strictEqual((yield* Effect.flip(rbd.info(image))).code, "ENOENT")
           assert.deepStrictEqual(yield* rbd.info({ pool, image: next }), before)
-          yield* rbd.removeSnapshotById(pool, before.id, "a")
+          yield* rbd.removeSnapshotById({ pool }, before.id, "a")
           assert.deepStrictEqual(yield* rbd.snapshots({ pool, image: next }), [])
-          assert.strictEqual((yield* Effect.flip(rbd.removeSnapshotById(pool, before.id, "a"))).code, "ENOENT")
-          assert.strictEqual((yield* Effect.flip(rbd.removeSnapshotById(pool, "1234nope", "a"))).code, "ENOENT")
+          assert.strictEqual((yield* Effect.flip(rbd.removeSnapshotById({ pool }, before.id, "a"))).code, "ENOENT")
+          assert.strictEqual((yield* Effect.flip(rbd.removeSnapshotById({ pool }, "1234nope", "a"))).code, "ENOENT")
           yield* rbd.removeImage({ pool, image: next })
           assert.strictEqual((yield* Effect.flip(rbd.info({ pool, image: next }))).code, "ENOENT")
         })
@@ -224,10 +224,10 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
       "lists the images of a pool, and removes none that somebody has open",
       (image, rbd) =>
         Effect.gen(function*() {
-          const names = yield* rbd.images(pool)
+          const names = yield* rbd.images({ pool })
           assert.include(names, image.image)
           assert.notInclude(names, "nope")
-          assert.strictEqual((yield* Effect.flip(rbd.images("nopool"))).code, "ENOPOOL")
+          assert.strictEqual((yield* Effect.flip(rbd.images({ pool: "nopool" }))).code, "ENOPOOL")
           assert.deepStrictEqual(yield* rbd.watchers(image), [])
           assert.strictEqual((yield* Effect.flip(rbd.watchers({ pool, image: "nope" }))).code, "ENOENT")
           const made = { pool, image: `.${fixture.fresh()}` }
@@ -247,14 +247,14 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
             Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 200 })
           )
           assert.strictEqual(watched.length, 1)
-          assert.include(yield* rbd.images(pool), made.image)
+          assert.include(yield* rbd.images({ pool }), made.image)
           assert.strictEqual((yield* Effect.flip(rbd.removeImage(made))).code, "EBUSY")
           yield* Deferred.succeed(goOn, undefined)
           yield* Fiber.join(importing)
           assert.deepStrictEqual(yield* rbd.watchers(made), [])
           assert.strictEqual((yield* rbd.info(made)).size, 3 * object)
           yield* rbd.removeImage(made)
-          assert.notInclude(yield* rbd.images(pool), made.image)
+          assert.notInclude(yield* rbd.images({ pool }), made.image)
         })
     )
 
@@ -266,14 +266,14 @@ export const rbdContract = (name: string, make: () => RbdFixture): void => {
             rbd.info({ pool, image: odd }),
             rbd.createSnapshot(image, odd),
             rbd.removeSnapshot(image, odd),
-            rbd.removeSnapshotById(pool, odd, "a"),
-            rbd.removeSnapshotById(pool, "10", odd),
+            rbd.removeSnapshotById({ pool }, odd, "a"),
+            rbd.removeSnapshotById({ pool }, "10", odd),
             Stream.runDrain(rbd.diff(image, { from: odd, to: "a", wholeObject: false })),
             Stream.runDrain(rbd.diff(image, { from: undefined, to: odd, wholeObject: false })),
             Effect.scoped(rbd.open(image, odd)),
             rbd.importImage({ pool, image: odd }, Stream.empty),
             rbd.renameImage(image, odd),
-            rbd.images(odd),
+            rbd.images({ pool: odd }),
             rbd.watchers({ pool, image: odd }),
             rbd.removeImage({ pool, image: odd })
           ]
