@@ -28,6 +28,8 @@ export interface ProcessOptions<E = never> {
   readonly timeout?: Duration.DurationInput
   /** How long a program that is to end may take from SIGTERM to SIGKILL. Default 3 seconds. */
   readonly grace?: Duration.DurationInput
+  /** It goes on when we are killed (SIGKILL); every other program is killed then, too. */
+  readonly outlives?: boolean
   /** Most bytes that `run` takes from standard output. */
   readonly maxOutput?: number
   /**

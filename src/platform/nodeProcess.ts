@@ -2,7 +2,7 @@
  * Real programs: `Process` over node:child_process.
  *
  * Each program leads a process group of its own: a Ctrl-C in our terminal reaches only us, and whoever ends it ends
- * also what it started.
+ * also what it started. When we are killed, they are, too: see `runningPrograms.ts`.
  */
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -128,7 +128,9 @@ const start = <E>(
     const ending = yield* Deferred.make<Ending>()
     /** What is made of it: its ending, or what went wrong before. */
     const verdict = yield* Deferred.make<Ending, ProcessFailed | E>()
+    /** Its messages and its reports are at their ends. */
     const silent = yield* Deferred.make<void>()
+    const reported = yield* Deferred.make<void>()
     const input = inputStream(options?.input)
     const launched = Effect.async<ChildProcess, ProcessFailed>((resume) => {
       const refused = (cause: unknown) =>
@@ -153,7 +155,7 @@ const start = <E>(
         pipe?.theirs.destroy()
         child.on("error", refused)
         const { pid } = child
-        if (pid !== undefined) RunningPrograms.add(pid)
+        if (pid !== undefined) RunningPrograms.add(pid, options?.outlives === true)
         child.on("spawn", () => resume(Effect.succeed(child)))
         child.on("exit", (exitCode, signal) => {
           if (pid !== undefined) RunningPrograms.remove(pid)
@@ -165,7 +167,12 @@ const start = <E>(
           stderr = (stderr + text).slice(-STDERR_TAIL)
         }).on("close", () => Deferred.unsafeDone(silent, Effect.void))
         const reports = child.stdio[3]
-        if (options?.report !== undefined && reports instanceof Socket) readLines(reports, options.report)
+        if (options?.report !== undefined && reports instanceof Socket) {
+          readLines(reports, options.report)
+          reports.on("close", () => Deferred.unsafeDone(reported, Effect.void))
+        } else {
+          Deferred.unsafeDone(reported, Effect.void)
+        }
         // Who no longer reads is found at the next write.
         child.stdin?.on("error", () => {})
       } catch (cause) {
@@ -214,7 +221,8 @@ const start = <E>(
         }),
       ended: Effect.gen(function*() {
         const { exitCode, signal } = yield* Deferred.await(verdict)
-        yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(silent)), LAST_WORDS)
+        const quiet = Effect.zipRight(Deferred.await(silent), Deferred.await(reported))
+        yield* Effect.timeoutOption(Effect.interruptible(quiet), LAST_WORDS)
         if (exitCode === null) return yield* failed("signal", { signal: signal ?? "a signal" })
         // A program may know before we do that it has got everything.
         if (exitCode === 0 && !(yield* Deferred.await(fed))) return yield* failed("input")

@@ -1,8 +1,9 @@
 /** The built program with an `rbd` that fails as Ceph's does, at moments that a healthy cluster never gives. */
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
+import { spawn } from "node:child_process"
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { MIB, noise, ok, PROGRAM, run, workshop } from "./program.ts"
+import { MIB, noise, ok, PROGRAM, run, until, workshop } from "./program.ts"
 
 let shop: Awaited<ReturnType<typeof workshop>>
 beforeEach(async () => {
@@ -20,6 +21,8 @@ const fakeRbd = (cases: Readonly<Record<string, string>>) => {
   chmodSync(program, 0o755)
   return {
     backy: (...argv: ReadonlyArray<string>) => run(PROGRAM, shop.args(...argv), { env: { BACKY_RBD: program } }),
+    start: (...argv: ReadonlyArray<string>) =>
+      spawn(PROGRAM, shop.args(...argv), { stdio: "ignore", env: { ...process.env, BACKY_RBD: program } }),
     asked: () => existsSync(log) ? readFileSync(log, "utf8") : ""
   }
 }
@@ -70,4 +73,31 @@ describe("an rbd that ends with 2 for another reason than that there is no image
       assert.notInclude(rbd.asked(), "import")
     })
   }
+})
+
+describe("a backy that is killed", () => {
+  /** Whether a process is there that is more than what its parent has not asked for yet. */
+  const isRunning = (pid: number): boolean => {
+    try {
+      return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
+    } catch {
+      return false
+    }
+  }
+
+  it("takes the rbd that it has started with it, and what that has started", async () => {
+    await ok(...shop.args("backup", "daily"))
+    const pids = join(shop.folder, "pids")
+    // it neither reads nor writes: no pipe that closes would tell it
+    const rbd = fakeRbd({
+      info: NO_IMAGE,
+      import: `sleep 600 & echo $! >'${pids}.new'; echo $$ >>'${pids}.new'; mv '${pids}.new' '${pids}'; wait`
+    })
+    const child = rbd.start("restore", "rbd:rbd/x")
+    await until(() => existsSync(pids))
+    const started = readFileSync(pids, "utf8").trim().split("\n").map(Number)
+    assert.deepStrictEqual(started.map(isRunning), [true, true])
+    child.kill("SIGKILL")
+    await until(() => !started.some(isRunning))
+  })
 })

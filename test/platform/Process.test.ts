@@ -186,6 +186,17 @@ describe("real processes", () => {
       }
     }).pipe(Effect.provide(NodeProcess.layer)))
 
+  it.live("what it reports last is heard, also when it ends at once", () =>
+    Effect.gen(function*() {
+      const { run } = yield* Process
+      for (let count = 0; count < 20; count++) {
+        const lines: Array<string> = []
+        const script = "exec >&- 2>&-; echo a >&3; echo b >&3; kill -9 $$"
+        yield* Effect.exit(run("sh", ["-c", script], { report: (line) => void lines.push(line) }))
+        assert.deepStrictEqual(lines, ["a", "b"])
+      }
+    }).pipe(Effect.provide(NodeProcess.layer)))
+
   it.effect("arguments are never seen by a shell", () =>
     Effect.gen(function*() {
       const { run } = yield* Process
