@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type { EventEmitter } from "node:events"
+import * as NoRoom from "../domain/noRoom.ts"
 import { type Phase, Progress } from "../operation/Progress.ts"
 import * as Humanise from "./humanise.ts"
 import type { Screen } from "./Screen.ts"
@@ -123,7 +124,8 @@ export const layer = (
         advance: (bytes: number) =>
           Effect.sync(() => {
             if (state !== undefined) state = { ...state, done: state.done + bytes }
-          })
+          }),
+        lacksRoom: (begun: boolean) => Effect.sync(() => report?.(NoRoom.line(begun)))
       }
     })
   )

@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import type { DaemonConfig, DaemonJob } from "../config/DaemonConfig.ts"
 import * as RepositoryConfig from "../config/RepositoryConfig.ts"
 import { defaults } from "../config/Settings.ts"
+import * as NoRoom from "../domain/noRoom.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
@@ -32,7 +33,13 @@ export interface Trouble {
 /** How a run ended. `troubles` of a run that is done are about what came after the backup. */
 export type Outcome =
   | { readonly _tag: "Done"; readonly facts: Facts; readonly troubles: ReadonlyArray<Trouble> }
-  | { readonly _tag: "Failed"; readonly trouble: Trouble; readonly isStalled: boolean }
+  | {
+    readonly _tag: "Failed"
+    readonly trouble: Trouble
+    readonly isStalled: boolean
+    /** It was for want of room, so expiry and purge made some, as far as these let them. */
+    readonly madeRoom?: ReadonlyArray<Trouble>
+  }
   /** Another process has the repository: no failure. */
   | { readonly _tag: "Busy"; readonly holder: string }
 
@@ -150,6 +157,8 @@ const make = Effect.gen(function*() {
         // not by the repository's config: what that says is never executed
         env: { BACKY_PLUGINS: (config.settings.plugins ?? []).join(":") },
         grace: GRACE,
+        // a backup need not fail because the daemon does
+        outlives: true,
         report: (line) => {
           if (line === last) return
           last = line
@@ -180,6 +189,7 @@ const make = Effect.gen(function*() {
     const called = yield* process.run(command, [job.name], {
       cwd: baseDir,
       input: status.stdout,
+      outlives: true,
       timeout: CALLBACK_TIMEOUT
     })
     return called.exitCode === 0 ? undefined : { step: "callback", sentence: saying(called) } as const
@@ -196,29 +206,33 @@ const make = Effect.gen(function*() {
       }
     })
 
-  /** What follows a backup. Nothing of it makes the backup a failure, and everything that goes wrong is told. */
-  const after = Effect.fnUntraced(function*(options: RunOptions, made: Facts) {
-    const troubles: Array<Trouble> = []
-    const told = Effect.map((trouble: Trouble | undefined) => {
-      if (trouble !== undefined) troubles.push(trouble)
-    })
-    yield* told(following(options, "expire"))
+  /** Expires, and purges if there is something to purge; tells what went wrong, and what is left. */
+  const makeRoom = Effect.fnUntraced(function*(options: RunOptions, made: Facts) {
+    const expired = yield* following(options, "expire")
     const directory = directoryOf(options.config, options.job)
     const left = yield* Effect.orElseSucceed(history.read(directory), () => undefined)
     const ids = new Set(left?.revisions.map(({ id }) => id))
     const removed = left === undefined || made.revisions.some(({ id }) => !ids.has(id))
-    if (removed || options.purge) yield* told(following(options, "purge"))
-    yield* told(
-      Effect.catchAll(
-        callback(options),
-        ({ message }) => Effect.succeed<Trouble>({ step: "callback", sentence: message })
-      )
-    )
-    return { _tag: "Done", facts: left ?? made, troubles } satisfies Outcome
+    const purged = removed || options.purge ? yield* following(options, "purge") : undefined
+    return { facts: left ?? made, troubles: [expired, purged].filter((trouble) => trouble !== undefined) }
   })
 
-  const failed = (step: Step, sentence: string, isStalled = false): Outcome => ({
-    _tag: "Failed",
+  /** What follows a backup. Nothing of it makes the backup a failure, and everything that goes wrong is told. */
+  const after = Effect.fnUntraced(function*(options: RunOptions, made: Facts) {
+    const { facts, troubles } = yield* makeRoom(options, made)
+    const called = yield* Effect.catchAll(
+      callback(options),
+      ({ message }) => Effect.succeed<Trouble>({ step: "callback", sentence: message })
+    )
+    return {
+      _tag: "Done",
+      facts,
+      troubles: called === undefined ? troubles : [...troubles, called]
+    } satisfies Outcome
+  })
+
+  const failed = (step: Step, sentence: string, isStalled = false) => ({
+    _tag: "Failed" as const,
     trouble: { step, sentence },
     isStalled
   })
@@ -229,13 +243,24 @@ const make = Effect.gen(function*() {
     const written = yield* Effect.either(writeConfig(options))
     if (Either.isLeft(written)) return failed("config", written.left.message)
     const before = yield* history.read(directory)
-    const result = yield* child(options, "backup", ["backup", options.tags.join(",")])
+    let noRoom: ReturnType<typeof NoRoom.parse>
+    const onProgress: RunOptions["onProgress"] = (progress) => {
+      if (progress.report !== undefined) noRoom = NoRoom.parse(progress.report) ?? noRoom
+      options.onProgress(progress)
+    }
+    const result = yield* child({ ...options, onProgress }, "backup", ["backup", options.tags.join(",")])
     if (result === undefined) {
       const span = Duration.format(options.config.settings.stallTimeout ?? defaults.stallTimeout)
       return failed("backup", `it was ended: there was no progress for ${span}`, true)
     }
     if (result.exitCode === BUSY) return { _tag: "Busy", holder: saying(result) } satisfies Outcome
-    if (result.exitCode !== 0) return failed("backup", saying(result))
+    if (result.exitCode !== 0) {
+      const failure = failed("backup", saying(result))
+      if (noRoom === undefined) return failure
+      // they follow a backup that went well, and this one cannot before they have run
+      const { troubles } = yield* makeRoom({ ...options, purge: options.purge || noRoom.begun }, before)
+      return { ...failure, madeRoom: troubles }
+    }
     const made = yield* history.read(directory)
     const known = new Set(before.revisions.filter(({ isComplete }) => isComplete).map(({ id }) => id))
     if (!made.revisions.some(({ id, isComplete }) => isComplete && !known.has(id))) {

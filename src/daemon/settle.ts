@@ -61,8 +61,9 @@ export const settle = Effect.fnUntraced(
       case "Failed": {
         const failures = job.record.failures + 1
         const notBefore = Due.retryAt(failures, now)
-        job.isUnclean = true
-        job.troubles = [outcome.trouble]
+        job.troubles = [outcome.trouble, ...outcome.madeRoom ?? []]
+        if (outcome.madeRoom === undefined) job.isUnclean = true
+        else yield* settlePurge(job, ledger, outcome.madeRoom.find(({ step }) => step === "purge"))
         ledger.change(job, { failures, notBefore })
         const span = Duration.format(Duration.millis(notBefore - now))
         return yield* Effect.logError(

@@ -10,8 +10,13 @@ export interface Watcher {
   readonly start: (phase: Phase, total: number) => Effect.Effect<void>
   /** Some bytes more are done. */
   readonly advance: (bytes: number) => Effect.Effect<void>
+  /**
+   * It fails for want of room on the repository's disk. `begun`: chunks may have been written that only a purge takes
+   * away; otherwise nothing was.
+   */
+  readonly lacksRoom: (begun: boolean) => Effect.Effect<void>
 }
 
 export class Progress extends Context.Reference<Progress>()("backy/operation/Progress", {
-  defaultValue: (): Watcher => ({ start: () => Effect.void, advance: () => Effect.void })
+  defaultValue: (): Watcher => ({ start: () => Effect.void, advance: () => Effect.void, lacksRoom: () => Effect.void })
 }) {}

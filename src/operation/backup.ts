@@ -31,7 +31,7 @@ import { compareSamples, type Rotation, type VerificationTooSlow } from "./compa
 import { cowImage } from "./cowImage.ts"
 import { distrustLine } from "./distrustLine.ts"
 import * as Finished from "./Finished.ts"
-import { type FloorReached, requireFloor } from "./freeSpaceFloor.ts"
+import { type FloorReached, requireFloor, tellOfRoom } from "./freeSpaceFloor.ts"
 import { heal, retrust } from "./heal.ts"
 import { withoutIncomplete } from "./leftovers.ts"
 import { judge, type SourceLostContent } from "./lostContent.ts"
@@ -124,7 +124,7 @@ export const backup = Effect.fn("backup")(function*(options: {
   }).pipe(
     Effect.tapErrorCause((cause) => Cause.isInterruptedOnly(cause) ? Effect.void : tidy(id))
   )
-}, Effect.scoped)
+}, (running) => Effect.scoped(Effect.tapError(running, tellOfRoom)))
 
 /** In how many runs a rotation comes round; in a time there are as many as the schedule's shortest interval makes. */
 const runsOf = (rotation: number | Duration.Duration, schedule: Schedule): number => {

@@ -3,7 +3,10 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type { FreeSpace as Floor } from "../config/Settings.ts"
 import { FreeSpace } from "../platform/FreeSpace.ts"
+import { IoError, isFull } from "../platform/IoError.ts"
 import { Repository } from "../repository/Repository.ts"
+import { Progress } from "./Progress.ts"
+import { SpaceLacking } from "./room.ts"
 
 /** Less is free than `free-space-floor` wants. Nothing was made. */
 export class FloorReached extends Data.TaggedError("FloorReached")<{
@@ -23,6 +26,13 @@ export class FloorReached extends Data.TaggedError("FloorReached")<{
     } are free in ${this.directory}, and free-space-floor is ${floor} ` +
       "(backy expire and backy purge make room)"
   }
+}
+
+/** Tells whoever watches when it was for want of room that a backup failed. */
+export const tellOfRoom = (error: { readonly _tag: string }): Effect.Effect<void> => {
+  const isRefused = error instanceof FloorReached || error instanceof SpaceLacking
+  const isDiskFull = error instanceof IoError && isFull(error)
+  return isRefused || isDiskFull ? Effect.flatMap(Progress, ({ lacksRoom }) => lacksRoom(isDiskFull)) : Effect.void
 }
 
 /** Fails with `FloorReached` when less is free in the repository than the floor. */

@@ -54,7 +54,11 @@ export const backy = (machine: MemoryDisk, ...argv: ReadonlyArray<string>): Effe
         outside,
         Layer.mock(Daemon, {}),
         Output.layerMemory(image),
-        Layer.succeed(Progress.Progress, { start: () => Effect.void, advance: () => Effect.void }),
+        Layer.succeed(Progress.Progress, {
+          start: () => Effect.void,
+          advance: () => Effect.void,
+          lacksRoom: () => Effect.void
+        }),
         Logging.layer({ file: undefined, verbose, stderr: (line) => err.push(line) })
       )).pipe(
         Effect.provideService(Terminal, { isTerminal: false, settled: Effect.void }),

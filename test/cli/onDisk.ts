@@ -38,7 +38,11 @@ export const run = (directory: string, ...argv: ReadonlyArray<string>) =>
         Devices.layer,
         Layer.mock(Daemon, {}),
         Output.layerMemory(written),
-        Layer.succeed(Progress.Progress, { start: () => Effect.void, advance: () => Effect.void }),
+        Layer.succeed(Progress.Progress, {
+          start: () => Effect.void,
+          advance: () => Effect.void,
+          lacksRoom: () => Effect.void
+        }),
         Logging.layer({ file: undefined, verbose: false, stderr: (line) => lines.push(line) })
       )).pipe(
         Effect.withConsole({

@@ -9,6 +9,7 @@ import * as TestClock from "effect/TestClock"
 import type { Settings } from "../../src/config/Settings.ts"
 import * as JobHistory from "../../src/daemon/JobHistory.ts"
 import * as JobRunner from "../../src/daemon/JobRunner.ts"
+import * as NoRoom from "../../src/domain/noRoom.ts"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
@@ -26,6 +27,8 @@ interface Options {
   /** Steps that take their time. */
   readonly takes?: Partial<Record<JobRunner.Step, Duration.DurationInput>>
   /** What the backup leaves, when it is not a new revision. */
+  /** What the backup reports of itself. */
+  readonly reports?: string
   readonly leaves?: "nothing" | "an incomplete revision"
 }
 
@@ -50,10 +53,11 @@ const runWith = (settings: Settings, options: Options = {}) =>
       facts.set(`${BASE}/web01`, { ...JobHistory.nothing, revisions })
     }
     add("old")
-    const program = (name: string): Process.Program => (args, _, { env }) => {
+    const program = (name: string): Process.Program => (args, _, { env, report }) => {
       calls.push([name, ...args].join(" "))
       if (name !== "done") plugins.add(env["BACKY_PLUGINS"])
       const last = args.slice(args.indexOf("/opt/backy") + 1)[4]
+      if (last === "backup" && options.reports !== undefined) report(options.reports)
       if (last === "backup" && options.leaves !== "nothing") add("old", "new")
       if (last === "expire" && options.expires === true) add("new")
       const step = steps.find((one) => one === last) ?? "callback"
@@ -143,6 +147,43 @@ describe("a run", () => {
       const { calls, outcome } = yield* runWith({}, { ends: { backup: failing } })
       assert.deepStrictEqual(outcome, { _tag: "Failed", trouble: { step: "backup", sentence }, isStalled: false })
       assert.strictEqual(calls.length, 1)
+    }))
+
+  it.effect("makes room when the backup failed for want of it: it expires, and purges what there is to purge", () =>
+    Effect.gen(function*() {
+      const full = (begun: boolean, options: Options = {}) =>
+        Effect.map(
+          runWith({}, { leaves: "nothing", reports: NoRoom.line(begun), ends: { backup: failing }, ...options }),
+          ({ calls, outcome }) => {
+            assert.strictEqual(outcome._tag, "Failed")
+            return { commands: calls.map((line) => line.split(" ").at(9)), outcome }
+          }
+        )
+      const nothing = yield* full(false)
+      assert.deepStrictEqual(nothing.commands, ["backup", "expire"])
+      assert.deepStrictEqual(nothing.outcome, {
+        _tag: "Failed",
+        trouble: { step: "backup", sentence },
+        isStalled: false,
+        madeRoom: []
+      })
+      // nobody knows what the run before left, expire removed a revision, chunks were written before the disk was full
+      assert.deepStrictEqual((yield* full(false, { purge: true })).commands, ["backup", "expire", "purge"])
+      assert.deepStrictEqual((yield* full(false, { expires: true })).commands, ["backup", "expire", "purge"])
+      assert.deepStrictEqual((yield* full(true)).commands, ["backup", "expire", "purge"])
+      const ends = { backup: failing, expire: failing, purge: { exitCode: 75, stderr: "locked" } }
+      const { outcome } = yield* full(true, { ends })
+      assert.deepStrictEqual(outcome._tag === "Failed" && outcome.madeRoom, [
+        { step: "expire", sentence },
+        { step: "purge", sentence: "locked (exit code 75)", isBusy: true }
+      ])
+    }))
+
+  it.effect("has a backup that reports a want of room and goes well all the same do what follows once", () =>
+    Effect.gen(function*() {
+      const { calls, outcome } = yield* runWith({}, { reports: NoRoom.line(true) })
+      assert.strictEqual(outcome._tag, "Done")
+      assert.strictEqual(calls.filter((line) => line.endsWith(" expire")).length, 1)
     }))
 
   for (const leaves of ["nothing", "an incomplete revision"] as const) {

@@ -206,6 +206,34 @@ describe("a purge that finds the lock held", () => {
   })
 })
 
+describe("a backup that fails for want of room", () => {
+  it("is followed by expire and purge, as often as it is tried and no more, and is a failure like others", () => {
+    const world = started(1)
+    world.pass(4 * DAY)
+    // an interrupted run has left something
+    world.terminate()
+    world.start()
+    const counts = () => ["backup", "expire", "purge"].map((command) => ran(world, command))
+    const before = counts()
+    world.weather.set("db01", "no-room")
+    // lowering what is kept is what an operator does then
+    world.configure({ jobs: [job("db01", { daily: { interval: Duration.days(1), keep: 1 } })], workerLimit: 1 })
+    world.pass(2 * DAY)
+    const [backups = 0, expires, purges] = counts().map((count, index) => count - (before[index] ?? 0))
+    assert.isAtLeast(backups, 8)
+    assert.isAtMost(backups, 16)
+    assert.strictEqual(expires, backups)
+    // the first one did all that there was to do
+    assert.strictEqual(purges, 1)
+    assert.strictEqual(world.revisionsOf("db01").length, 1)
+    assert.strictEqual(statusOf(world).failures, backups)
+    assert.strictEqual(statusOf(world).problem, "backup: no backup was begun (exit code 1)")
+    world.weather.set("db01", "fine")
+    world.pass(7 * HOUR)
+    assert.deepStrictEqual([statusOf(world).failures, statusOf(world).problem], [0, null])
+  })
+})
+
 describe("a run that was ended because nothing moved", () => {
   it("makes check yellow at once and red when the backup is too old, and neither once the next went well", () => {
     const world = started(1)

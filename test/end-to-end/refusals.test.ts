@@ -1,8 +1,9 @@
 /** What the built program says of names and settings that it cannot use: at once, truly, in one sentence. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
-import { existsSync } from "node:fs"
+import { appendFileSync, chmodSync, cpSync, existsSync } from "node:fs"
 import { join } from "node:path"
+import * as NoRoom from "../../src/domain/noRoom.ts"
 import { bash, fails, ok, PROGRAM, run, workshop } from "./program.ts"
 
 let shop: Awaited<ReturnType<typeof workshop>>
@@ -22,6 +23,20 @@ describe("refused is", () => {
     )
     const read = await bash(`cat log >read & backy -b vm -l log expire && wait && cat read`, shop.folder)
     assert.strictEqual(read.code, 0, read.err)
+  })
+
+  it("a backup below free-space-floor, of which the scheduler is told by the pipe that it gave", async () => {
+    const repository = join(shop.folder, "floor")
+    cpSync(shop.repository, repository, { recursive: true })
+    const config = join(repository, "config")
+    chmodSync(config, 0o640)
+    appendFileSync(config, "settings: {free-space-floor: 99%}\n")
+    const { code, err, out } = await bash(
+      `exec 4>&1; BACKY_PROGRESS_FD=3 backy -b floor backup daily 3>&1 >/dev/null | cat >&4; exit \${PIPESTATUS[0]}`,
+      shop.folder
+    )
+    assert.deepStrictEqual([code, out], [1, NoRoom.line(false) + "\n"], err)
+    assert.match(err, /^backy: no backup was begun: /)
   })
 
   it("a name that is not UTF-8, which Node would read with a loss", async () => {

@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import * as FastCheck from "effect/FastCheck"
 import type { FreeSpace as Floor } from "../../src/config/Settings.ts"
 import { backup } from "../../src/operation/backup.ts"
+import { Progress } from "../../src/operation/Progress.ts"
 import { FreeSpace } from "../../src/platform/FreeSpace.ts"
-import { schedule } from "../support/World.ts"
+import { IMAGE, schedule } from "../support/World.ts"
 import * as Scenario from "./scenario.ts"
 
 const TOTAL = 1000 * 2 ** 20
@@ -48,6 +49,28 @@ describe("free-space-floor", () => {
             "(backy expire and backy purge make room)"
         )
         assert.include(yield* said({ _tag: "Bytes", bytes: 2 ** 30 }), "free-space-floor is 1024 MiB (")
+      })
+    ))
+
+  it.effect("tells the scheduler when it was the room, and whether a purge has something to take away", () =>
+    Scenario.inScene((scene) =>
+      Effect.gen(function*() {
+        const told: Array<boolean> = []
+        const watched = Effect.provideService(Progress, {
+          start: () => Effect.void,
+          advance: () => Effect.void,
+          lacksRoom: (begun) => Effect.sync(() => void told.push(begun))
+        })
+        Scenario.setImage(scene, Scenario.blocks(1, 2, 3, 4))
+        yield* Scenario.failureOf(having(0)(watched(wanted({ _tag: "Percent", percent: 5 }))))
+        assert.deepStrictEqual(told, [false])
+        scene.memory.capacity = scene.memory.used + 3 * 4096
+        yield* Scenario.failureOf(watched(wanted({ _tag: "Bytes", bytes: 1 })))
+        assert.deepStrictEqual(told, [false, true])
+        scene.memory.capacity = undefined
+        scene.disk.unlink(IMAGE)
+        yield* Scenario.failureOf(watched(wanted({ _tag: "Bytes", bytes: 1 })))
+        assert.deepStrictEqual(told, [false, true])
       })
     ))
 

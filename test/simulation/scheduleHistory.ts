@@ -42,7 +42,16 @@ const eventOf = FastCheck.oneof(
   FastCheck.record({
     kind: FastCheck.constant("weather" as const),
     job: FastCheck.constantFrom(...NAMES),
-    weather: FastCheck.constantFrom<World.Weather>("fine", "fails", "hangs", "busy", "lies", "slow", "purge-blocked")
+    weather: FastCheck.constantFrom<World.Weather>(
+      "fine",
+      "fails",
+      "hangs",
+      "busy",
+      "lies",
+      "slow",
+      "purge-blocked",
+      "no-room"
+    )
   }),
   FastCheck.record({
     kind: FastCheck.constantFrom("power-loss" as const, "kill" as const, "terminate" as const),

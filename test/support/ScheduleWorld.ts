@@ -17,6 +17,7 @@ import * as JobState from "../../src/daemon/JobState.ts"
 import * as Scheduler from "../../src/daemon/Scheduler.ts"
 import { statusOf } from "../../src/daemon/view.ts"
 import type { JobStatus } from "../../src/domain/JobStatus.ts"
+import * as NoRoom from "../../src/domain/noRoom.ts"
 import * as Retention from "../../src/domain/Retention.ts"
 import * as Revision from "../../src/domain/Revision.ts"
 import { counts } from "../../src/domain/Trust.ts"
@@ -34,7 +35,16 @@ export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 
 /** How backups of a job go while this lasts. */
-export type Weather = "fine" | "fails" | "hangs" | "busy" | "lies" | "slow" | "purge-fails" | "purge-blocked"
+export type Weather =
+  | "fine"
+  | "fails"
+  | "hangs"
+  | "busy"
+  | "lies"
+  | "slow"
+  | "purge-fails"
+  | "purge-blocked"
+  | "no-room"
 
 /** What a backup did, on a clock that nobody sets. */
 export interface Attempt {
@@ -171,6 +181,10 @@ export const make = (options: { readonly seed: number; readonly lookEvery: Durat
       }
       const mood = weather.get(job) ?? "fine"
       if (mood === "busy" || repository.lockedUntil > elapsed()) return settle("busy", 75, "backy: locked by process 7")
+      if (mood === "no-room") {
+        report(NoRoom.line(false))
+        return settle("failed", 1, "backy: no backup was begun")
+      }
       if (running.has(job)) violations.push(`two runs of ${job} at once`)
       running.set(job, attempt)
       return yield* Effect.gen(function*() {
