@@ -7,14 +7,15 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import { isRevisionId } from "../domain/RevisionId.ts"
+import { CHUNK_SIZE } from "../domain/ChunkMap.ts"
+import { isRevisionId, type RevisionId } from "../domain/RevisionId.ts"
 import type { Dated } from "../domain/Timetable.ts"
 import { BlockFile } from "../platform/BlockFile.ts"
 import type { FileStat } from "../platform/Disk.ts"
-import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
 import type { IoError } from "../platform/IoError.ts"
-import * as RevisionFile from "../repository/revisionFile.ts"
+import * as ReadRevision from "../repository/readRevision.ts"
+import type * as RevisionFile from "../repository/revisionFile.ts"
 
 /** One revision, as far as scheduling is concerned. */
 export interface Known extends Dated {
@@ -28,7 +29,7 @@ export interface Known extends Dated {
 export interface Facts {
   /** All that can be read, oldest first. */
   readonly revisions: ReadonlyArray<Known>
-  /** `.rev` files that cannot be read. */
+  /** Broken revisions: `.rev` files that cannot be read, or that the rest contradicts. */
   readonly broken: number
   /** Quarantine reports. */
   readonly reports: number
@@ -46,19 +47,31 @@ export class JobHistory extends Context.Tag("backy/daemon/JobHistory")<JobHistor
   readonly isSame: (directory: string) => Effect.Effect<boolean>
 }>() {}
 
+/** One `.rev` file. */
+interface Looked {
+  readonly stamp: string
+  /** Nothing when it is broken. */
+  readonly known: Known | undefined
+  /** Something else may change what is said of it: it is read with each change of the directory. */
+  readonly isDoubtful: boolean
+}
+
+type Ports = BlockFile | FileSystem.FileSystem
+
 /** What is remembered of a directory as long as it does not change. */
 interface Remembered {
   readonly facts: Facts
   /** Of the directory, and of its quarantine when it has one; none when it may change without looking different. */
   readonly stamps: string | undefined
   readonly hasQuarantine: boolean
-  readonly files: ReadonlyMap<string, { readonly stamp: string; readonly known: Known | undefined }>
+  /** By the revision's id. */
+  readonly files: ReadonlyMap<string, Looked>
   /** When each file is looked at again, whether the directory has changed or not. Milliseconds since 1970. */
   readonly from: number
   readonly until: number
 }
 
-const SUFFIX = ".rev"
+const { SUFFIX } = ReadRevision
 const REPORT = ".report"
 
 /** A file that is written in place changes no directory. All are looked at again after a time between these. */
@@ -90,11 +103,8 @@ const sharedTags = () => {
   }
 }
 
-/** What a `.rev` file says of this revision; nothing when it cannot be read, or is another one's. */
-const toKnown = (id: string, bytes: Uint8Array): Known | undefined => {
-  // without what makes a `Revision` of it
-  const revision = Either.getOrUndefined(RevisionFile.decodeFields(bytes))
-  if (revision?.id !== id) return undefined
+/** What is remembered of a revision. */
+const toKnown = (id: string, revision: RevisionFile.Fields): Known => {
   const { backendType, stats: { duration }, tags, timestamp, trust } = revision
   // the id of the name, which does not keep the text alive
   const isLegacy = backendType !== "chunked-v4"
@@ -118,16 +128,20 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
     const memory = new Map<string, Remembered>()
     const share = sharedTags()
 
-    const readRevision = (path: string, id: string) =>
+    const readFile = (
+      directory: string,
+      id: RevisionId,
+      stamp: string
+    ): Effect.Effect<Option.Option<Looked>, never, Ports> =>
       Effect.map(
-        Effect.option(Durable.readSmall(path, RevisionFile.MAX_BYTES)),
-        Option.match({
-          onNone: () => undefined,
-          onSome: (bytes) => {
-            const known = toKnown(id, bytes)
-            return known === undefined ? undefined : { ...known, tags: share(known.tags) }
+        ReadRevision.read(directory, CHUNK_SIZE, id),
+        Option.map(Either.match({
+          onLeft: () => ({ stamp, known: undefined, isDoubtful: true }),
+          onRight: ({ fields, isDoubtful }) => {
+            const known = toKnown(id, fields)
+            return { stamp, known: { ...known, tags: share(known.tags) }, isDoubtful }
           }
-        })
+        }))
       )
 
     // never through a link: what it leads to is not ours to list
@@ -139,21 +153,20 @@ export const layer: Layer.Layer<JobHistory, never, BlockFile | FileSystem.FileSy
       )
 
     const look = Effect.fnUntraced(function*(directory: string, before: Remembered | undefined) {
-      const names = (yield* Files.list(directory)).filter((name) =>
-        name.endsWith(SUFFIX) && isRevisionId(name.slice(0, -SUFFIX.length))
-      )
-      const files = new Map<string, { readonly stamp: string; readonly known: Known | undefined }>()
-      for (const name of names) {
-        const path = `${directory}/${name}`
-        const stat = yield* Files.find(path)
+      const ids = (yield* Files.list(directory)).flatMap((name) =>
+        name.endsWith(SUFFIX) ? [name.slice(0, -SUFFIX.length)] : []
+      ).filter(isRevisionId)
+      const files = new Map<string, Looked>()
+      for (const id of ids) {
+        const stat = yield* Files.find(`${directory}/${id}${SUFFIX}`)
         // removed while we look
         if (stat === undefined) continue
         const stamp = stampOf(stat)
-        const old = before?.files.get(name)
-        files.set(
-          name,
-          old?.stamp === stamp ? old : { stamp, known: yield* readRevision(path, name.slice(0, -SUFFIX.length)) }
-        )
+        const old = before?.files.get(id)
+        const looked = old?.stamp === stamp && !old.isDoubtful
+          ? Option.some(old)
+          : yield* readFile(directory, id, stamp)
+        if (Option.isSome(looked)) files.set(id, looked.value)
       }
       const revisions = [...files.values()].flatMap(({ known }) => known === undefined ? [] : [known])
         .sort((a, b) => a.timestamp.epochMillis - b.timestamp.epochMillis || (a.id < b.id ? -1 : 1))

@@ -55,7 +55,7 @@ export const JobStatus = Schema.Struct({
   purge_blocked: orNull(Schema.String),
   /** Since when that is another process, which has the lock; null when purge fails by itself. */
   purge_blocked_since: orNull(Instant),
-  /** `.rev` files that cannot be read. */
+  /** Broken revisions: `.rev` files that cannot be read, or that the rest contradicts. */
   broken_revisions: Schema.optionalWith(Count, { default: () => 0 }),
   /** Of the daemon, with each job: why it runs by an older config than the file. */
   reload_refused: orNull(Schema.String),

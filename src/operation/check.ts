@@ -158,7 +158,9 @@ const judge = (job: DaemonJob, status: JobStatus | undefined, now: number): Judg
       add("WARNING", `purge has had to wait since ${day} UTC: ${status.purge_blocked}`)
     }
   }
-  if (status.broken_revisions > 0) add("WARNING", `cannot read ${counted(status.broken_revisions, "revision")}`)
+  if (status.broken_revisions > 0) {
+    add("WARNING", `${counted(status.broken_revisions, "broken revision")}, named by backy status`)
+  }
   if (status.busy_since !== null && now - millis(status.busy_since) > shortest) {
     add("WARNING", `another process has had the repository for ${span(now - millis(status.busy_since))}`)
   }

@@ -14,13 +14,14 @@ import { isRevisionId, type RevisionId } from "../domain/RevisionId.ts"
 import type * as BlockFile from "../platform/BlockFile.ts"
 import * as Durable from "../platform/Durable.ts"
 import * as Files from "../platform/Files.ts"
-import { type IoError, isMissing } from "../platform/IoError.ts"
+import type { IoError } from "../platform/IoError.ts"
 import * as Alpha from "./alphaMap.ts"
-import type { BrokenRevision, History } from "./History.ts"
+import type { History } from "./History.ts"
 import * as HistoryOf from "./History.ts"
 import * as Image from "./Image.ts"
 import * as Inspect from "./inspect.ts"
 import * as MapFile from "./mapFile.ts"
+import * as ReadRevision from "./readRevision.ts"
 import * as References from "./references.ts"
 import { MapUnusable, RepositoryMissing } from "./RepositoryError.ts"
 import * as RevisionFile from "./revisionFile.ts"
@@ -70,7 +71,7 @@ export class Repository extends Context.Tag("backy/repository/Repository")<Repos
   readonly removeMap: (id: RevisionId) => Effect.Effect<void, IoError>
 }>() {}
 
-const SUFFIX = ".rev"
+const { SUFFIX } = ReadRevision
 
 const make = (directory: string, chunkSize: number) =>
   Effect.gen(function*() {
@@ -92,27 +93,11 @@ const make = (directory: string, chunkSize: number) =>
       return Effect.forEach([main, map, old], (path) => Files.removeIfPresent(path), { discard: true })
     }
 
-    const readRevision = Effect.fnUntraced(function*(id: RevisionId) {
-      const path = revisionPath(id)
-      const broken = (reason: string, alpha?: Revision.Revision): Either.Either<never, BrokenRevision> =>
-        Either.left({ id, path, reason, ...(alpha === undefined ? {} : { alpha }) })
-      const bytes = yield* Effect.either(Durable.readSmall(path, RevisionFile.MAX_BYTES))
-      if (Either.isLeft(bytes)) {
-        // a revision may be removed while we look
-        return isMissing(bytes.left) ? Option.none() : Option.some(broken(bytes.left.message))
-      }
-      const decoded = RevisionFile.decode(bytes.right)
-      if (Either.isLeft(decoded)) return Option.some(broken(decoded.left.message, decoded.left.alpha))
-      const revision = decoded.right
-      if (revision.id !== id) return Option.some(broken(`it says that it is revision ${revision.id}`))
-      const isDoubtful = !revision.isComplete && revision.backendType === "chunked" &&
-        !RevisionFile.isSealed(bytes.right)
-      return Option.some(
-        isDoubtful && Either.isRight(yield* Effect.either(Image.read(directory, chunkSize, revision)))
-          ? broken("it has no duration, as if it had never been completed, but its chunk map is whole")
-          : Either.right(revision)
+    const readRevision = (id: RevisionId) =>
+      Effect.map(
+        ReadRevision.read(directory, chunkSize, id),
+        Option.map(Either.map(({ fields }) => ReadRevision.toRevision(fields)))
       )
-    })
 
     const revisionFiles = Effect.gen(function*() {
       const all = yield* names

@@ -14,9 +14,12 @@ import { type Revision, update } from "../../src/domain/Revision.ts"
 import * as Yaml from "../../src/domain/Yaml.ts"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
+import { layer as repositoryLayer, Repository } from "../../src/repository/Repository.ts"
 import * as RevisionFile from "../../src/repository/revisionFile.ts"
 import { history as histories } from "../support/arbitraries.ts"
+import { bytesOf as bytesAt } from "../support/diskFiles.ts"
 import { status } from "../support/jobStatus.ts"
+import { addSmallHistory } from "../support/legacyRevision.ts"
 import { makeDisk, REPOSITORY, setFile } from "../support/World.ts"
 
 const instant = FastCheck.integer({ min: 0, max: 4_000_000_000_000 })
@@ -143,6 +146,55 @@ describe("a job's history", () => {
         assert.strictEqual((yield* read(REPOSITORY)).revisions.find(({ id }) => id === third.id)?.duration, 8)
       }).pipe(
         Effect.provide(Layer.provide(historyLayer, Layer.merge(DiskFileSystem.layer(disk), BlockFile.layerDisk(disk))))
+      )
+    }))
+
+  it.effect("counts as broken what the commands do: also one of 2.5 without a duration whose map is whole", () =>
+    Effect.suspend(() => {
+      const { disk } = makeDisk()
+      const contents = addSmallHistory(disk, 4096)
+      const [id = "", image = "", other = ""] = contents.keys()
+      const path = `${REPOSITORY}/${id}.rev`
+      const text = new TextDecoder().decode(bytesAt(disk, path))
+      const map = bytesAt(disk, `${REPOSITORY}/${id}`)
+      const agree = Effect.gen(function*() {
+        const { read } = yield* JobHistory
+        const { history } = yield* Repository
+        // none of the changes is to be missed for having been made in the same moment
+        yield* TestClock.adjust(Duration.minutes(1))
+        const facts = yield* read(REPOSITORY)
+        const { broken, complete, incomplete } = yield* history
+        assert.strictEqual(facts.broken, broken.length)
+        const ids = (isComplete: boolean) =>
+          facts.revisions.filter((one) => one.isComplete === isComplete).map((one) => one.id)
+        assert.sameMembers(ids(true), complete.map((one) => one.id))
+        assert.sameMembers(ids(false), incomplete.map((one) => one.id))
+        return [facts.broken, ids(true), ids(false)]
+      })
+      const write = (file: string, content: Uint8Array) => {
+        disk.unlink(file)
+        setFile(disk, file, content)
+      }
+      return Effect.provide(
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* agree, [0, [id, image, other], []])
+          write(path, bytesOf(text.replace("stats: {bytes_written: 1, duration: 0.5}", "stats: {}")))
+          assert.deepStrictEqual(yield* agree, [1, [image, other], []])
+          // without a map it is what it says: a backup that was interrupted
+          disk.unlink(`${REPOSITORY}/${id}`)
+          assert.deepStrictEqual(yield* agree, [0, [image, other], [id]])
+          setFile(disk, `${REPOSITORY}/${id}`, map.subarray(0, map.length - 9))
+          assert.deepStrictEqual(yield* agree, [0, [image, other], [id]])
+          write(`${REPOSITORY}/${id}`, map)
+          assert.deepStrictEqual(yield* agree, [1, [image, other], []])
+          write(path, bytesOf(text))
+          assert.deepStrictEqual(yield* agree, [0, [id, image, other], []])
+          write(path, bytesOf(text.replace(id, other)))
+          assert.deepStrictEqual(yield* agree, [1, [image, other], []])
+        }),
+        Layer.merge(historyLayer, repositoryLayer(REPOSITORY)).pipe(
+          Layer.provide(Layer.merge(DiskFileSystem.layer(disk), BlockFile.layerDisk(disk)))
+        )
       )
     }))
 })
