@@ -148,8 +148,10 @@ export const parse = (root: Grammar, argv: ReadonlyArray<string>): Either.Either
   })
 }
 
-/** The library knows no option of the root that may stand twice: the paths of several are one, with colons. */
+/** The library knows no option of the root that may stand twice: the paths of several are one, with colons. Its own come first. */
 const addGlobal = (globals: Array<string>, name: string, value: string): void => {
+  // it takes what stands behind an option of ours for a command
+  if (builtIn.has(name)) return void globals.unshift(`${name}=${value}`)
   const at = name === "--plugin" ? globals.findIndex((word) => word.startsWith("--plugin=")) : -1
   if (at < 0) globals.push(`${name}=${value}`)
   else globals[at] += `:${value}`

@@ -295,6 +295,8 @@ describe("global options", () => {
         Effect.map(ok(machine, ...argv, "restore", "-"), ({ err }) => err.length)
       assert.strictEqual(yield* warned(), 1)
       assert.strictEqual(yield* warned("--log-level", "error"), 0)
+      assert.strictEqual(yield* warned("-b", "/srv/backy/vm", "--log-level", "error"), 0)
+      assert.strictEqual((yield* ok(machine, "restore", "-", "-b/srv/backy/vm", "--log-level=error")).err.length, 0)
       assert.isAtLeast(yield* warned("-v"), 1)
       const { err } = yield* backy(machine, "-v", "find", "-r", "9")
       assert.isAbove(err.length, 1)

@@ -24,6 +24,26 @@ describe("the documentation", () => {
     assert.deepStrictEqual(named, [...grammar.commands.keys()])
   })
 
+  it("names every option of each command, and no other", () => {
+    const rows = read("docs/cli.md").split("\n").filter((line) => line.startsWith("| `"))
+    for (const [name, command] of grammar.commands) {
+      const row = rows.find((line) => new RegExp(`^\\| \`${name}\\b`).test(line))
+      assert.isDefined(row, name)
+      const of = [command, ...command.commands.values()]
+      const forms = new Map<string, Array<string>>()
+      for (const one of of) {
+        for (const [form, { name: long }] of one.options) forms.set(long, [...forms.get(long) ?? [], form])
+      }
+      const said = new Set([...row.matchAll(/(?<![\w-])--?[a-z][a-z-]*/g)].map(([option]) => option))
+      for (const [long, all] of forms) {
+        // told below the table, once for all
+        if (long !== "--wait") assert.isTrue(all.some((form) => said.has(form)), `${name} ${long}`)
+      }
+      const known = new Set([...forms.values()].flat())
+      for (const option of said) assert.isTrue(known.has(option), `${name} has no ${option}`)
+    }
+  })
+
   it("has the table of exit codes that the program has", () => {
     const listed = firstCells(read("docs/cli.md"), "Exit codes").map(Number).filter((code) => !Number.isNaN(code))
     assert.deepStrictEqual(listed, Object.values(EXIT))

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type * as AST from "effect/SchemaAST"
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { Global } from "../../src/config/DaemonConfig.ts"
 import { fields } from "../../src/config/Settings.ts"
 import { CephRbdSource, FileSource, FlyingCircusSource } from "../../src/domain/SourceConfig.ts"
@@ -55,5 +55,36 @@ describe("docs/configuration.md", () => {
     for (const [key, of] of found) {
       assert.strictEqual(rows.get(key), of.length === Object.keys(types).length ? "all" : of.join(", "), key)
     }
+  })
+})
+
+describe("environment variables", () => {
+  const root = new URL("../../", import.meta.url)
+  const below = (folder: string): ReadonlyArray<string> =>
+    readdirSync(new URL(folder, root), { recursive: true, encoding: "utf8" }).map((name) => `${folder}/${name}`)
+  const sources = below("src").filter((name) => name.endsWith(".ts")).map((name) =>
+    readFileSync(new URL(name, root), "utf8")
+  )
+  const cli = readFileSync(new URL("docs/cli.md", root), "utf8")
+  const section = cli.split(/^## /m).find((text) => text.startsWith("Environment")) ?? ""
+
+  it("that the program reads are in docs/cli.md, and no other is", () => {
+    const read = new Set(
+      sources.flatMap((text) =>
+        [...text.matchAll(/process\.env(?:\.|\[")([A-Z_]+)|\bvariable\("([A-Z_]+)"/g)].map(([, a, b]) => a ?? b ?? "")
+      )
+    )
+    // between the launcher and the program, and of a part that no command has yet
+    for (const name of read) {
+      if (name === "BACKY_NO_HANGUP" || name === "PATH" || name.startsWith("AWS_")) read.delete(name)
+    }
+    assert.isTrue(read.has("BACKY_WORKERS") && read.has("BACKY_RBD"))
+    const told = new Set([...section.matchAll(/`([A-Z_]+)`/g)].map(([, name = ""]) => name))
+    // other programs' that are handed on, the C library's, and the convention that is kept by colouring nothing
+    for (const name of ["CEPH_CONF", "TZ", "NO_COLOR"]) {
+      assert.isTrue(told.delete(name), name)
+      read.delete(name)
+    }
+    assert.deepStrictEqual(sorted(told), sorted(read))
   })
 })
