@@ -11,7 +11,7 @@ import { REPOSITORY, setFile } from "../support/World.ts"
 import { backy, twoRevisions } from "./backy.ts"
 
 const SEED = Number(process.env["BACKY_SEED"] ?? Date.now() % 1_000_000)
-const RUNS = Number(process.env["BACKY_CONFIG_RUNS"] ?? 30)
+const RUNS = Number(process.env["BACKY_CONFIG_RUNS"] ?? 12)
 
 const CONFIG = `source: {type: file, filename: /images/vm.img, backend: chunked}
 schedule:

@@ -91,6 +91,7 @@ describe("a backy that is killed", () => {
     // it neither reads nor writes: no pipe that closes would tell it
     const rbd = fakeRbd({
       info: NO_IMAGE,
+      ls: "echo '[]'",
       import: `sleep 600 & echo $! >'${pids}.new'; echo $$ >>'${pids}.new'; mv '${pids}.new' '${pids}'; wait`
     })
     const child = rbd.start("restore", "rbd:rbd/x")
