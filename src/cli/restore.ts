@@ -8,6 +8,7 @@ import * as Either from "effect/Either"
 import { resolve } from "node:path"
 import { printable } from "../domain/printable.ts"
 import type { RestoreIncomplete } from "../operation/restore.ts"
+import type { DeltaReport } from "../operation/restoreDelta.ts"
 import * as Rbd from "../platform/Rbd.ts"
 import { afterwards } from "./afterwards.ts"
 import { CommandLineInvalid } from "./argv.ts"
@@ -41,6 +42,36 @@ const imageOf = (target: string) => {
   return new CommandLineInvalid({ reason })
 }
 
+/** What `--delta` has done, or would do. */
+const deltaLine = (
+  { cleared, revision, size, written }: DeltaReport,
+  options: { readonly target: string; readonly dryRun: boolean }
+): string => {
+  const change = `${Humanise.bytes(written)}` + (cleared === 0 ? "" : ` and clear ${Humanise.bytes(cleared)}`)
+  const of = Humanise.bytes(size)
+  return options.dryRun
+    ? `would write ${change} of ${of} to make ${options.target} revision ${revision}`
+    : `restored revision ${revision} to ${options.target}: ${of}, every byte checked; ` +
+      `${Humanise.bytes(written)} written` + (cleared === 0 ? "" : `, ${Humanise.bytes(cleared)} cleared`)
+}
+
+/** Which of the ways to restore is meant, or why none can be. */
+const checkWays = (options: {
+  readonly delta: boolean
+  readonly dryRun: boolean
+  readonly salvage: boolean
+  readonly target: string
+}) => {
+  const invalid = (reason: string) => new CommandLineInvalid({ reason })
+  const { delta, dryRun, salvage, target } = options
+  if (target === "") return invalid("the target is an empty text: give a name")
+  if (dryRun && !delta) return invalid("-n goes with --delta: it says how much that would write")
+  if (dryRun && salvage) return invalid("-n says what a whole restore would write: leave --salvage out")
+  return delta && (target === "-" || target.startsWith("rbd:"))
+    ? invalid("--delta changes a file or a block device: name one")
+    : Effect.void
+}
+
 /** `backy restore`: writes an image to a file, a device or standard output. */
 export const command = Command.make(
   "restore",
@@ -50,6 +81,15 @@ export const command = Command.make(
     salvage: Options.boolean("salvage").pipe(
       Options.withDescription("Go on where chunks are lost: zeros take their place, and they are listed.")
     ),
+    delta: Options.boolean("delta").pipe(
+      Options.withDescription(
+        "Read what the target holds, and write only what differs. Until it ends, it is a mixture."
+      )
+    ),
+    dryRun: Options.boolean("dry-run").pipe(
+      Options.withAlias("n"),
+      Options.withDescription("With --delta: only say how much would be written.")
+    ),
     wait: option.wait,
     target: Args.text({ name: "TARGET" }).pipe(
       Args.withDescription(
@@ -57,9 +97,9 @@ export const command = Command.make(
       )
     )
   },
-  ({ force, revision, salvage, target, wait }) =>
+  ({ delta, dryRun, force, revision, salvage, target, wait }) =>
     Effect.gen(function*() {
-      if (target === "") return yield* new CommandLineInvalid({ reason: "the target is an empty text: give a name" })
+      yield* checkWays({ delta, dryRun, salvage, target })
       const toOutput = target === "-"
       const { isTerminal } = yield* Terminal
       if (toOutput && isTerminal) return yield* new OutputIsTerminal()
@@ -67,6 +107,14 @@ export const command = Command.make(
       const { restore } = yield* load(() => import("../operation/restore.ts"))
       const { restoreImage } = yield* load(() => import("../operation/restoreImage.ts"))
       const { sourceFile } = yield* load(() => import("./sourceFile.ts"))
+      if (delta) {
+        const { restoreDelta } = yield* load(() => import("../operation/restoreDelta.ts"))
+        const source = yield* sourceFile
+        const done = yield* restoreDelta({ revision, path: resolve(target), force, source, salvage, dryRun, wait })
+          .pipe(Effect.tapErrorTag("RestoreIncomplete", listLost))
+        const answer = Output.lines([deltaLine(done, { target, dryRun })])
+        return yield* dryRun ? answer : afterwards(answer)
+      }
       const report = yield* Effect.gen(function*() {
         if (image !== undefined) return yield* restoreImage({ revision, image, salvage, wait })
         return yield* restore({

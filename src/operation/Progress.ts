@@ -3,7 +3,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
 /** What is being done, as a word the user reads. */
-export type Phase = "reading" | "verifying" | "restoring" | "checking" | "healing" | "upgrading"
+export type Phase = "reading" | "verifying" | "restoring" | "comparing" | "checking" | "healing" | "upgrading"
 
 export interface Watcher {
   /** A phase begins; `total` bytes are to be done in it. */

@@ -119,7 +119,8 @@ export const restore = Effect.fn("restore")(function*(options: {
   return { revision: revision.id, size: map.size, written }
 }, Effect.scoped)
 
-const lostOf = (map: Image, bad: ReadonlyArray<Protocol.BadChunk>): Array<Lost> =>
+/** Where in the image bad chunks are. */
+export const lostOf = (map: Image, bad: ReadonlyArray<Protocol.BadChunk>): Array<Lost> =>
   bad.map(({ id, index, why }) => ({
     offset: index * map.chunkSize,
     length: ChunkMap.chunkLength(map, index),

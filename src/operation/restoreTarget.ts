@@ -59,6 +59,10 @@ interface Request {
   readonly force: boolean
   /** The file or device that the repository backs up, where that is known. */
   readonly source: string | undefined
+  /** Nothing will be written, only what is there is looked at. */
+  readonly dryRun?: boolean
+  /** What is there will be read, too. */
+  readonly readable?: boolean
 }
 
 /**
@@ -70,7 +74,7 @@ export const claim = Effect.fn("claim")(function*(request: Request) {
   const refuse = (reason: string) => new TargetRefused({ path, reason })
   const real = yield* resolve(path)
   // a restore that was killed at its very end has left a second name
-  yield* Partial.removeLeftovers(real)
+  if (request.dryRun !== true) yield* Partial.removeLeftovers(real)
   const stat = yield* Files.find(real)
   if (yield* isOfRepository(real, stat)) return yield* refuse("it lies within the repository")
   if (stat === undefined) {
@@ -92,10 +96,11 @@ export const claim = Effect.fn("claim")(function*(request: Request) {
 })
 
 /** Opens what was looked at, and nothing that has taken its place since. */
-const open = Effect.fnUntraced(function*(path: string, real: string, stat: FileStat) {
+const open = Effect.fnUntraced(function*({ dryRun, path, readable }: Request, real: string, stat: FileStat) {
   const files = yield* BlockFile.BlockFile
   const isDevice = stat.kind === "block-device"
-  const file = yield* files.open(real, { access: isDevice ? "read-write" : "write", exclusive: isDevice }).pipe(
+  const access = dryRun === true ? "read" : isDevice || readable === true ? "read-write" : "write"
+  const file = yield* files.open(real, { access, exclusive: isDevice }).pipe(
     Effect.catchIf(
       ({ code }) => isDevice && code === "EBUSY",
       () =>
@@ -114,12 +119,15 @@ const open = Effect.fnUntraced(function*(path: string, real: string, stat: FileS
 })
 
 /** What is said before the image of the repository is overwritten, which is what a rollback is. */
-const announce = (path: string) =>
-  Effect.logWarning(`${path} is the image that this repository backs up; it is overwritten`)
+const announce = ({ dryRun, path }: Request) =>
+  dryRun === true
+    ? Effect.void
+    : Effect.logWarning(`${path} is the image that this repository backs up; it is overwritten`)
 
 const ITSELF = "it is the source itself (-f overwrites it)"
 
-const claimFile = Effect.fnUntraced(function*({ force, path, source }: Request, real: string, stat: FileStat) {
+const claimFile = Effect.fnUntraced(function*(request: Request, real: string, stat: FileStat) {
+  const { force, path, source } = request
   const refuse = (reason: string) => new TargetRefused({ path, reason })
   const isSource = yield* isImage(stat, [], source)
   if (isSource && !force) return yield* refuse(ITSELF)
@@ -127,34 +135,36 @@ const claimFile = Effect.fnUntraced(function*({ force, path, source }: Request, 
   if (stat.nlink > 1) {
     return yield* refuse(`it has ${stat.nlink} names (hard links), and under all of them the content would change`)
   }
-  const file = yield* open(path, real, stat)
+  const file = yield* open(request, real, stat)
   const locks = yield* FileLock
   yield* Effect.catchTag(
     locks.acquireOpen(file),
     "FileInUse",
     ({ by }) => refuse(`it is in use: it is locked by ${by}`)
   )
-  if (isSource) yield* announce(path)
+  if (isSource) yield* announce(request)
   return { _tag: "Existing", path, real, file, stat, isImage: isSource } satisfies Claimed
 })
 
-const claimDevice = Effect.fnUntraced(function*({ force, path, source }: Request, real: string, stat: FileStat) {
+const claimDevice = Effect.fnUntraced(function*(request: Request, real: string, stat: FileStat) {
+  const { force, path, source } = request
   const refuse = (reason: string) => new TargetRefused({ path, reason })
   const devices = yield* Devices
   const beneath = yield* devices.beneath(stat)
   if (yield* restsOnRepository(beneath)) return yield* refuse("it shows a file of the repository")
   const isSource = yield* isImage(stat, beneath, source)
   if (isSource && !force) return yield* refuse(ITSELF)
-  const file = yield* open(path, real, stat)
+  const file = yield* open(request, real, stat)
   if (!force) {
     const content = yield* contentOf(file, stat.size)
     if (content !== undefined) return yield* refuse(`${content} (-f overwrites it)`)
   }
-  if (isSource) yield* announce(path)
+  if (isSource) yield* announce(request)
   return { _tag: "Existing", path, real, file, stat, isImage: isSource } satisfies Claimed
 })
 
-const opened = ({ descriptor, path }: Opened): Opened => ({ path, descriptor })
+/** An open file as worker threads are given it. */
+export const opened = ({ descriptor, path }: Opened): Opened => ({ path, descriptor })
 
 /**
  * Lets `use` write an image of `size` bytes, and makes it durable. A new file appears under its name only when all is
@@ -193,35 +203,48 @@ const newFile = Effect.fnUntraced(function*<A, E, R>(
   return result
 })
 
-const existing = Effect.fnUntraced(function*<A, E, R>(
-  { file, path, stat }: Extract<Claimed, { readonly _tag: "Existing" }>,
-  size: number,
-  use: (target: TargetFile) => Effect.Effect<A, E, R>,
-  outcome: (result: A) => Finished.Outcome
-) {
-  const isDevice = stat.kind === "block-device"
-  if (isDevice && stat.size < size) {
+/** A target that is there. */
+export type Existing = Extract<Claimed, { readonly _tag: "Existing" }>
+
+/** A device must be as large as the image; of a larger one the rest stays, which is said. */
+export const checkSize = Effect.fnUntraced(function*({ path, stat }: Existing, size: number) {
+  if (stat.kind !== "block-device") return
+  if (stat.size < size) {
     return yield* new TargetRefused({ path, reason: `the device has ${stat.size} bytes, the image ${size}` })
   }
-  if (isDevice && stat.size > size) {
+  if (stat.size > size) {
     yield* Effect.logWarning(
       `${path} has ${stat.size - size} bytes more than the image; what lies behind the image's end stays as it is`
     )
   }
+})
+
+/** What was written must still be what the path leads to. */
+export const checkPlace = Effect.fnUntraced(function*({ path, stat }: Existing) {
+  const now = yield* Effect.flatMap(resolve(path), Files.find)
+  if (now === undefined || !isSame(now, stat)) {
+    const detail = "another file has taken its place while it was written"
+    return yield* new IoError({ operation: "restore to", path, code: "ESTALE", detail })
+  }
+})
+
+const existing = Effect.fnUntraced(function*<A, E, R>(
+  claimed: Existing,
+  size: number,
+  use: (target: TargetFile) => Effect.Effect<A, E, R>,
+  outcome: (result: A) => Finished.Outcome
+) {
+  const { file, stat } = claimed
+  const isDevice = stat.kind === "block-device"
+  yield* checkSize(claimed, size)
   if (!isDevice) {
     yield* file.truncate(0)
     yield* file.truncate(size)
   }
   const result = yield* use({ file: opened(file), zeros: isDevice ? "write" : "skip" })
-  const stillThere = Effect.gen(function*() {
-    const now = yield* Effect.flatMap(resolve(path), Files.find)
-    if (now !== undefined && isSame(now, stat)) return
-    const detail = "another file has taken its place while it was written"
-    return yield* new IoError({ operation: "restore to", path, code: "ESTALE", detail })
-  })
   // to sync may take long, and can be given up; but not what follows it
   yield* Effect.uninterruptibleMask((restore) =>
-    Effect.zipRight(restore(file.sync), Finished.lastly(stillThere, outcome(result)))
+    Effect.zipRight(restore(file.sync), Finished.lastly(checkPlace(claimed), outcome(result)))
   )
   yield* file.close
   return result

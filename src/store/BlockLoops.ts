@@ -2,6 +2,7 @@
  * The hot loops: everything that happens to every block of an image. Written once, synchronous, against `Disk`, so
  * that worker threads and simulations run the same code. Who decides, fails or commits is the caller.
  */
+import * as AmendBlocks from "./amendBlocks.ts"
 import type * as Protocol from "./BlockProtocol.ts"
 import { makeBuffers } from "./blockSource.ts"
 import type * as ChunkFile from "./chunkFile.ts"
@@ -33,6 +34,8 @@ export const make = (given: ChunkFile.Tools): Loops => {
         return ReadBlocks.check(bench, request)
       case "restore":
         return ReadBlocks.restore(bench, request)
+      case "amend":
+        return AmendBlocks.amend(bench, request)
       case "read":
         return ReadBlocks.read(bench, request)
       case "put":

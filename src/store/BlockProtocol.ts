@@ -133,6 +133,30 @@ export interface Restored {
   readonly bad: ReadonlyArray<BadChunk>
 }
 
+/** Brings `target` to what is held, and writes no more of it than differs. What it holds already is checked, too. */
+export interface Amend extends Held {
+  readonly op: "amend"
+  readonly target: Opened
+  /** Only tells what would be written. */
+  readonly dryRun: boolean
+  /** So many bytes at the image's beginning are left as they are, and not looked at. */
+  readonly keep: number
+  /** How zeros get into the target: as a hole where that can be, or written. */
+  readonly zeros: "punch" | "write"
+  /** What becomes of blocks that are lost: they stay as they are, or zeros take their place. */
+  readonly lost: "keep" | "clear"
+}
+
+export interface Amended {
+  /** Blocks of which something differed. */
+  readonly differing: ReadonlyArray<number>
+  /** Bytes that were written, and bytes that were made zeros without writing them. */
+  readonly written: number
+  readonly cleared: number
+  /** Chunks that were needed, and are bad. One whose content the target has is not needed. */
+  readonly bad: ReadonlyArray<BadChunk>
+}
+
 /** Gives the checked contents back, one after the other; bad chunks as zeros. No holes are asked for. */
 export interface Read extends Held {
   readonly op: "read"
@@ -204,7 +228,7 @@ export interface Removed {
   readonly bytes: number
 }
 
-export type Request = Store | Compare | Heal | Check | Restore | Read | Put | Convert | Confirm | Fill | Remove
+export type Request = Store | Compare | Heal | Check | Restore | Amend | Read | Put | Convert | Confirm | Fill | Remove
 
 /** The answer to each request. */
 export interface Answers {
@@ -213,6 +237,7 @@ export interface Answers {
   readonly heal: HealResult
   readonly check: Checked
   readonly restore: Restored
+  readonly amend: Amended
   readonly read: ReadResult
   readonly put: Stored
   readonly convert: Converted

@@ -46,6 +46,8 @@ export class Blocks extends Context.Tag("backy/store/Blocks")<Blocks, {
   readonly check: (request: Fields<Protocol.Check>) => Effect.Effect<Protocol.Checked, never>
   /** Writes checked chunks into an existing file or device. Nothing is synced: the caller holds the target open. */
   readonly restore: (request: Fields<Protocol.Restore>) => Effect.Effect<Protocol.Restored, IoError>
+  /** Brings a file or device to what is held by writing what differs. Nothing is synced. */
+  readonly amend: (request: Fields<Protocol.Amend>) => Effect.Effect<Protocol.Amended, IoError>
   /** The checked contents of chunks. */
   readonly read: (request: Fields<Protocol.Read>) => Effect.Effect<Protocol.ReadResult, never>
   /** Stores one chunk's content, which is given away. */
@@ -116,6 +118,7 @@ const make = (
   // reading chunks answers with `unreadable` instead of failing; what else goes wrong is a bug
   check: (request) => Effect.orDie(Effect.catchAll(perform({ op: "check", ...request }), toIoError)),
   restore: (request) => Effect.catchAll(perform({ op: "restore", ...request }), toIoError),
+  amend: (request) => Effect.catchAll(perform({ op: "amend", ...request }), toIoError),
   read: (request) => Effect.orDie(Effect.catchAll(perform({ op: "read", ...request }), toIoError)),
   put: (request) => Effect.catchAll(perform({ op: "put", ...request }), toIoError),
   convert: (request) => Effect.catchAll(perform({ op: "convert", ...request }), toIoError),

@@ -302,6 +302,64 @@ export const blocksContract = (
           assert.deepStrictEqual(bytesOf(world.place.disk, path), image)
         })))
 
+    it.effect("amends a target by what differs, and only tells it with dryRun", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const { disk, directory } = world.place
+          const path = `${directory}/target`
+          const blocks = yield* Blocks
+          const request = {
+            ...shape(world, image.length, [0, 1, 2, 3, 4]),
+            ids,
+            keep: 0,
+            zeros: "write",
+            lost: "keep"
+          } as const
+          const there = Uint8Array.from(image)
+          there[1] = 0xee
+          there[CHUNK + 1] = 0xee
+          there[3 * CHUNK] = 0xee
+          write(disk, path, there)
+          const target = world.open(path, "read-write")
+          const plan = yield* blocks.amend({ ...request, target, dryRun: true })
+          assert.deepStrictEqual(plan.differing, [0, 1, 3])
+          assert.deepStrictEqual([plan.cleared, plan.bad], [0, []])
+          assert.deepStrictEqual(bytesOf(disk, path), there)
+          const kept = yield* blocks.amend({ ...request, target, dryRun: false, keep: 2 })
+          assert.deepStrictEqual(kept.differing, [1, 3])
+          assert.strictEqual(bytesOf(disk, path)[1], 0xee)
+          const rest = yield* blocks.amend({ ...request, target, dryRun: false })
+          assert.deepStrictEqual(rest.differing, [0])
+          assert.strictEqual(kept.written + rest.written, plan.written)
+          assert.deepStrictEqual(bytesOf(disk, path), image)
+          const none = yield* blocks.amend({ ...request, target, dryRun: false })
+          assert.deepStrictEqual(none, { differing: [], written: 0, cleared: 0, bad: [] })
+        })))
+
+    it.effect("amends without a chunk that the target has, and clears what is lost only when told to", () =>
+      inWorld(image, (world) =>
+        Effect.gen(function*() {
+          yield* storeAll(world, image)
+          const { disk, directory } = world.place
+          const path = `${directory}/target`
+          const blocks = yield* Blocks
+          const request = { ...shape(world, image.length, [0, 1, 2, 3, 4]), ids, keep: 0, zeros: "punch" } as const
+          remove(disk, world.chunkPath(block(1)))
+          remove(disk, world.chunkPath(block(2)))
+          const there = Uint8Array.from(image)
+          there[2 * CHUNK] = 0xee
+          write(disk, path, there)
+          const target = world.open(path, "read-write")
+          const kept = yield* blocks.amend({ ...request, target, dryRun: false, lost: "keep" })
+          assert.deepStrictEqual([kept.differing, kept.bad.map(({ index }) => index)], [[], [2]])
+          assert.deepStrictEqual(bytesOf(disk, path), there)
+          const cleared = yield* blocks.amend({ ...request, target, dryRun: false, lost: "clear" })
+          assert.deepStrictEqual([cleared.differing, cleared.bad.map(({ index }) => index)], [[2], [2]])
+          there.fill(0, 2 * CHUNK, 3 * CHUNK)
+          assert.deepStrictEqual(bytesOf(disk, path), there)
+        })))
+
     it.effect("works on the files that were opened, whatever takes their names meanwhile", () =>
       inWorld(image, (world) =>
         Effect.gen(function*() {
