@@ -160,6 +160,7 @@ const make = Effect.fnUntraced(
       revision: incomplete.id,
       directory: repository.directory,
       complete: history.complete.map(({ id }) => id),
+      broken: history.broken.map(({ id }) => id),
       incomplete: removed
     })
     const plausible = yield* judge(history, acceptShrink)

@@ -108,14 +108,37 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
         )
       })
 
-    /** Removes snapshots of ours, as many as can be: one that is protected or busy does not stop the others. */
+    /** Removes a snapshot of ours, and then does what is to follow, unless it is protected or busy. */
+    const removeOne = <E extends { readonly message: string }, R>(
+      id: string,
+      name: string,
+      then: Effect.Effect<void, E, R>
+    ) =>
+      rbd.removeSnapshot(image, name).pipe(
+        Effect.catchIf(({ code }) => code === "ENOENT", (error) => removeElsewhere(id, name, error)),
+        Effect.zipRight(then),
+        Effect.catchAll((error) => Effect.logWarning(`left snapshot ${Rbd.format(image, name)}: ${error.message}`))
+      )
+
+    /** Removes snapshots of ours with their notes, as many as can be. */
     const removeAll = (directory: string, id: string, names: Iterable<string>) =>
-      Effect.forEach(names, (name) =>
-        rbd.removeSnapshot(image, name).pipe(
-          Effect.catchIf(({ code }) => code === "ENOENT", (error) => removeElsewhere(id, name, error)),
-          Effect.zipRight(Notes.remove(directory, Rbd.format(image, name))),
-          Effect.catchAll((error) => Effect.logWarning(`left snapshot ${Rbd.format(image, name)}: ${error.message}`))
-        ), { discard: true })
+      Effect.forEach(
+        names,
+        (name) => removeOne(id, name, Notes.remove(directory, Rbd.format(image, name))),
+        { discard: true }
+      )
+
+    /**
+     * Forgets what was noted and is not there, but for the newest: a VM that was asked for a snapshot, or a cluster that
+     * did not answer in time, may still make it when the run that wanted it has failed.
+     */
+    const forgetMissing = (directory: string, names: ReadonlyArray<string>) =>
+      Effect.catchAll(
+        Effect.forEach(names.slice(0, -1), (name) => Notes.remove(directory, Rbd.format(image, name)), {
+          discard: true
+        }),
+        (error) => Effect.logWarning(`snapshots that are gone are still noted: ${error.message}`)
+      )
 
     /** After a revision was published: only its own snapshot is still of use, and notes only of what there is. */
     const settle = (run: Run, kept: string | undefined) =>
@@ -161,12 +184,13 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
       yield* rbd.closeStale(image, (one) => ours.has(one))
       const { id, indexInvalid } = Option.getOrUndefined(yield* Ref.getAndSet(seen, Option.none())) ?? (yield* look)
 
-      // of runs that never became a revision
-      const ofRevisions = new Set(request.complete.map(nameOf))
+      // of runs that never became a revision; one that cannot be read now may be the next base when it can
+      const ofRevisions = new Set([...request.complete, ...request.broken].map(nameOf))
       const stale = new Set([...ours].filter((one) => one !== name && !ofRevisions.has(one)))
       if (stale.size > 0) {
-        const before = yield* refined(rbd.snapshots(image))
-        yield* removeAll(directory, id, before.map((one) => one.name).filter((one) => stale.has(one)))
+        const before = new Set((yield* refined(rbd.snapshots(image))).map((one) => one.name))
+        yield* removeAll(directory, id, [...before].filter((one) => stale.has(one)))
+        yield* forgetMissing(directory, noted.filter((one) => stale.has(one) && !before.has(one)))
       }
       const run: Run = { directory, id, noted: [...noted, name], ours, indexInvalid, listed: [] }
       let isPublished = false
@@ -176,7 +200,8 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
         provided(inOwnFiber(
           isPublished
             ? settle(run, keepsNone ? undefined : name)
-            : Effect.asVoid(Effect.timeoutOption(removeAll(directory, id, [name]), TIDY_LIMIT))
+            // its note stays: it may be made only now
+            : Effect.asVoid(Effect.timeoutOption(removeOne(id, name, Effect.void), TIDY_LIMIT))
         ))
       )
       yield* Effect.mapError(Notes.add(directory, Rbd.format(image, name)), notReady)

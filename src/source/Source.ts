@@ -94,6 +94,8 @@ export interface SnapshotRequest {
   readonly directory: string
   /** The complete revisions of the repository, oldest first. */
   readonly complete: ReadonlyArray<RevisionId>
+  /** Revisions whose metadata could not be read now: any of them may be a complete one. */
+  readonly broken: ReadonlyArray<RevisionId>
   /** Revisions that were never completed and have just been removed. */
   readonly incomplete: ReadonlyArray<RevisionId>
 }

@@ -390,8 +390,15 @@ const syncs = [
   {
     name: "the note of a snapshot goes before the snapshot",
     file: "src/source/CephRbdSource.ts",
-    from: "        rbd.removeSnapshot(image, name).pipe(",
-    to: "        Effect.zipRight(Notes.remove(directory, Rbd.format(image, name)), rbd.removeSnapshot(image, name)).pipe(",
+    from: "(name) => removeOne(id, name, Notes.remove(directory, Rbd.format(image, name))),",
+    to: "(name) => Effect.zipRight(Notes.remove(directory, Rbd.format(image, name)), removeOne(id, name, Effect.void)),",
+    tests: [of("source/CephRbdSource")]
+  },
+  {
+    name: "a backup that fails forgets a snapshot that may still come",
+    file: "src/source/CephRbdSource.ts",
+    from: "removeOne(id, name, Effect.void), TIDY_LIMIT",
+    to: "removeAll(directory, id, [name]), TIDY_LIMIT",
     tests: [of("source/CephRbdSource")]
   },
   {
@@ -633,7 +640,7 @@ const programs = [
   {
     name: "the diff of an image of another size counts",
     file: "src/source/CephRbdSource.ts",
-    from: "Option.isSome(header) && header.value.size !== size",
+    from: "Option.isSome(header) && header.value.size !== to.size",
     to: "Option.isSome(header) && header.value.size < 0",
     tests: [of("source/CephRbdSource")]
   },

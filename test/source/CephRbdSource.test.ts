@@ -170,6 +170,62 @@ describe("ceph-rbd source", () => {
     }))
   })
 
+  it.effect("removes with the next backup what the cluster makes only after a backup has given up", () => {
+    let silent = false
+    const asked: Array<string> = []
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        createSnapshot: (image, name) => {
+          if (!silent) return rbd.createSnapshot(image, name)
+          asked.push(name)
+          return new RbdError({ operation: "make snapshot", what: name, code: "ETIMEDOUT", detail: "no answer" })
+        }
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      const { revision } = yield* backup
+      const kept = `${IMAGE}@${nameOf(revision.id)}\n`
+      silent = true
+      yield* Effect.flip(backup)
+      yield* Effect.flip(backup)
+      yield* Effect.flip(backup)
+      // the last may still come; those before it had the time of a whole run
+      assert.strictEqual(notes(world.memory.disk), `${kept}${IMAGE}@${asked[1]}\n${IMAGE}@${asked[2]}\n`)
+      world.ceph.snapshot(IMAGE, asked[2] ?? "")
+      silent = false
+      const next = yield* backup
+      assert.strictEqual(next.base, revision.id)
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(next.revision.id)])
+      assert.strictEqual(notes(world.memory.disk), `${IMAGE}@${nameOf(next.revision.id)}\n`)
+    }))
+  })
+
+  it.effect("keeps the snapshot of a revision that cannot be read just now, when it makes no revision", () => {
+    let broken = false
+    const world = CephWorld.make({
+      wrap: (rbd) => ({
+        ...rbd,
+        diff: (image, request) =>
+          broken
+            ? Stream.fail(new RbdError({ operation: "read", what: IMAGE, code: "EIO", detail: "killed" }))
+            : rbd.diff(image, request)
+      })
+    })
+    return world.run(Effect.gen(function*() {
+      const { revision } = yield* backup
+      const path = `${World.REPOSITORY}/${revision.id}.rev`
+      const whole = Uint8Array.from(bytesOf(world.memory.disk, path) ?? [])
+      world.memory.plantFile(path, Uint8Array.of(1), 0o440)
+      broken = true
+      yield* Effect.flip(backup)
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(revision.id)])
+      world.memory.plantFile(path, whole, 0o440)
+      broken = false
+      assert.strictEqual((yield* backup).base, revision.id)
+    }))
+  })
+
   it.effect("does not believe a diff that says another size than Ceph's list of snapshots", () => {
     let grown = 0
     const world = CephWorld.make({

@@ -3,8 +3,10 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as Consul from "../../src/platform/Consul.ts"
+import { RbdError } from "../../src/platform/Rbd.ts"
 import { nameOf } from "../../src/source/CephRbdSource.ts"
 import { take } from "../../src/source/FlyingCircusSource.ts"
 import * as CephWorld from "../support/CephWorld.ts"
@@ -15,6 +17,8 @@ const { IMAGE } = CephWorld
 interface Behaviour {
   /** Seconds after the request until the VM has its snapshot made; without it never. */
   readonly answersAfter?: number
+  /** Whether diffs cannot be had. */
+  readonly isBroken?: () => boolean
   /** Wraps what Consul does. */
   readonly wrap?: (consul: Consul.Consul["Type"]) => Consul.Consul["Type"]
 }
@@ -34,7 +38,9 @@ const make = (behaviour: Behaviour = {}) => {
         if (behaviour.answersAfter === undefined) return
         const { snapshot }: { readonly snapshot: string } = JSON.parse(value)
         yield* Effect.forkDaemon(Effect.delay(
-          Effect.sync(() => world.ceph.snapshot(IMAGE, snapshot)),
+          Effect.sync(() => {
+            if (!world.ceph.snapshotNames(IMAGE).includes(snapshot)) world.ceph.snapshot(IMAGE, snapshot)
+          }),
           `${behaviour.answersAfter} seconds`
         ))
       })
@@ -43,6 +49,10 @@ const make = (behaviour: Behaviour = {}) => {
     take: take((behaviour.wrap ?? ((consul) => consul))(watched), "vm1"),
     wrap: (rbd) => ({
       ...rbd,
+      diff: (image, request) =>
+        behaviour.isBroken?.() === true
+          ? Stream.fail(new RbdError({ operation: "read", what: IMAGE, code: "EIO", detail: "connection lost" }))
+          : rbd.diff(image, request),
       snapshots: (image) =>
         Effect.zipRight(
           Effect.map(Clock.currentTimeMillis, (now) => void polls.push(now / 1000)),
@@ -137,6 +147,19 @@ describe("flyingcircus source", () => {
   it.effect("takes the late answer of a VM for one", () => {
     const world = make({ answersAfter: 89.5 })
     return world.run(Effect.gen(function*() {
+      const { revision } = yield* backup
+      assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(revision.id)])
+    }))
+  })
+
+  it.effect("removes with the next backup what a VM makes after a backup without its help has failed", () => {
+    let broken = true
+    const world = make({ answersAfter: 100, isBroken: () => broken })
+    return world.run(Effect.gen(function*() {
+      assert.match((yield* Effect.flip(backup)).message, /connection/)
+      const [late = ""] = world.ceph.snapshotNames(IMAGE)
+      assert.include(world.requests[0], late)
+      broken = false
       const { revision } = yield* backup
       assert.deepStrictEqual(world.ceph.snapshotNames(IMAGE), [nameOf(revision.id)])
     }))

@@ -4,9 +4,12 @@ import type { Source } from "../../src/source/Source.ts"
 
 /** A snapshot of a source whose content is a path. */
 export const readableSnapshot = (source: Source["Type"], revision: RevisionId) =>
-  Effect.flatMap(source.snapshot({ revision, directory: "/srv", complete: [], incomplete: [] }), (snapshot) => {
-    const { content } = snapshot
-    return content._tag === "Readable"
-      ? Effect.succeed({ ...snapshot, content })
-      : Effect.dieMessage(`${source.name} gives changes, not a path`)
-  })
+  Effect.flatMap(
+    source.snapshot({ revision, directory: "/srv", complete: [], broken: [], incomplete: [] }),
+    (snapshot) => {
+      const { content } = snapshot
+      return content._tag === "Readable"
+        ? Effect.succeed({ ...snapshot, content })
+        : Effect.dieMessage(`${source.name} gives changes, not a path`)
+    }
+  )
