@@ -3,7 +3,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
 import * as Rbd from "../platform/Rbd.ts"
 import * as Finished from "./Finished.ts"
 import { Output } from "./Output.ts"
@@ -55,24 +57,37 @@ export const restoreImage = Effect.fn("restoreImage")(function*(options: {
   }
   const partial = yield* PartialImage.nameFor(image)
 
-  const pieces = yield* Mailbox.make<Uint8Array, RestoreError>(AHEAD)
+  // no Mailbox: who gives way between finding it empty and waiting misses the last piece, and waits for ever
+  const pieces = yield* Queue.unbounded<Exit.Exit<Uint8Array, Option.Option<RestoreError>>>()
+  const room = yield* Effect.makeSemaphore(AHEAD)
+  const toBeWritten = Stream.repeatEffectOption(
+    Effect.zipLeft(Effect.flatten(Queue.take(pieces)), room.release(1))
+  )
   let isWhole = false
   const content = yield* Effect.fork(
     Finished.silently(restore({ ...options, target: { _tag: "Output" }, force: false })).pipe(
       Effect.provideService(Output, {
         // what is written may be reused as soon as this returns
-        write: (bytes) => Effect.asVoid(pieces.offer(Uint8Array.from(bytes))),
+        write: (bytes) =>
+          Effect.asVoid(Effect.zipRight(room.take(1), Queue.offer(pieces, Exit.succeed(Uint8Array.from(bytes))))),
         finish: Effect.sync(() => {
           isWhole = true
         })
       }),
       // with salvage it fails after everything was written, and that much is to be kept; told without waiting for room:
       // who takes the pieces may have failed, and this cannot be interrupted
-      Effect.onExit((exit) => exit._tag === "Success" || isWhole ? pieces.end : pieces.failCause(exit.cause))
+      Effect.onExit((exit) =>
+        Queue.offer(
+          pieces,
+          exit._tag === "Success" || isWhole
+            ? Exit.fail(Option.none())
+            : Exit.failCause(Cause.map(exit.cause, Option.some))
+        )
+      )
     )
   )
   const made: PartialImage.Made = { partial, id: undefined }
-  yield* rbd.importImage(partial, Mailbox.toStream(pieces)).pipe(
+  yield* rbd.importImage(partial, toBeWritten).pipe(
     Effect.zipRight(PartialImage.publish(image, made)),
     // an interrupt in between finds below that the image has its name
     Effect.zipRight(Effect.flatMap(Fiber.await(content), tell)),

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -17,6 +18,10 @@ import { type ImageName, Rbd, RbdError } from "../../src/platform/Rbd.ts"
 import { Repository } from "../../src/repository/Repository.ts"
 import { pathOf } from "../../src/store/chunkFile.ts"
 import * as CephWorld from "../support/CephWorld.ts"
+import * as Machine from "../support/Machine.ts"
+import { onCeph, restoreToCeph } from "../support/rbdScenarios.ts"
+import * as Scenarios from "../support/scenarios.ts"
+import * as Surroundings from "../support/Surroundings.ts"
 import * as World from "../support/World.ts"
 
 const { CHUNK } = World
@@ -167,6 +172,25 @@ describe("restoring to an RBD image", () => {
   })
 })
 
+describe("a restore to an RBD image whose fibers give way at any of their steps", () => {
+  it("ends well", () => {
+    const machine = Machine.make()
+    const { memory, options } = Scenarios.prepare(machine, {
+      name: "one revision in Ceph",
+      outside: () => Surroundings.make({ objectSize: Machine.BLOCK }),
+      prepare: (bench) => {
+        bench.image("abc")
+        bench.run(onCeph(Scenarios.backup))
+      },
+      operation: restoreToCeph
+    })
+    for (let seed = 1; seed <= 40; seed++) {
+      const exit = machine.run(memory.clone(), restoreToCeph, { ...options, seed, yields: 0.3 })
+      assert.strictEqual(tagOf(exit), "success", `seed ${seed}`)
+    }
+  })
+})
+
 /** Runs a restore that stops before and after every call of Ceph, and at each piece of the image. */
 const start = Effect.fnUntraced(function*(image: string, revision: string) {
   const arrived = yield* Queue.unbounded<void>()
@@ -223,12 +247,12 @@ const twoRevisions = Effect.fnUntraced(function*({ ceph }: ReturnType<typeof Cep
   return { first, latest: Uint8Array.from(ceph.content(IMAGE) ?? []) }
 })
 
-const tagOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>): string =>
+const tagOf = (exit: Exit.Exit<unknown, unknown>): string =>
   Exit.isSuccess(exit)
     ? "success"
     : Option.match(Cause.failureOption(exit.cause), {
       onNone: () => Cause.pretty(exit.cause),
-      onSome: ({ _tag }) => _tag
+      onSome: (error) => Predicate.hasProperty(error, "_tag") ? String(error._tag) : String(error)
     })
 
 describe("two restores to one RBD image", () => {

@@ -17,10 +17,10 @@ import * as Option from "effect/Option"
 import { env } from "node:process"
 import type { RestoreReport } from "../../src/operation/restore.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
-import { randomNumbers } from "../../src/platform/MemoryChoices.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import { breathe } from "../support/breathe.ts"
 import * as Machine from "../support/Machine.ts"
+import { sampled } from "../support/sampled.ts"
 import * as Scenarios from "../support/scenarios.ts"
 import * as Simulation from "../support/Simulation.ts"
 import { setFile } from "../support/World.ts"
@@ -72,15 +72,7 @@ const LONG = 10_000
 const PAIRS = Number(env["BACKY_PAIRS"] ?? 500)
 const SEED = Number(env["BACKY_SEED"] ?? 1)
 
-/** Numbers from 0 to `count` - 1, ascending: one of each of as many equal parts as are wanted. */
-const sample = (count: number): ReadonlyArray<number> => {
-  const wanted = PAIRS === 0 ? count : Math.min(PAIRS, count)
-  const random = randomNumbers(SEED)
-  return Array.from({ length: wanted }, (_, part) => {
-    const from = Math.floor(part * count / wanted)
-    return from + Math.floor(random() * (Math.floor((part + 1) * count / wanted) - from))
-  })
-}
+const sample = (count: number): ReadonlyArray<number> => sampled(count, PAIRS === 0 ? count : PAIRS, SEED)
 
 /** What replays all that is looked at. */
 const REPLAY = `BACKY_SEED=${SEED} BACKY_PAIRS=${PAIRS}`

@@ -9,8 +9,8 @@ export interface Expectation {
   readonly before: Survey
   /** Revisions that may go. */
   readonly mayGo?: ReadonlySet<string>
-  /** Bytes of the image that new revisions are of. */
-  readonly image: Uint8Array
+  /** Bytes of the image that new revisions are of, or what a revision is of. */
+  readonly image: Uint8Array | ((revision: string) => Uint8Array | undefined)
   /** Where a revision is trusted although it is not whole, since nobody has looked. */
   readonly undetected?: ReadonlySet<string>
   /** Backups that may have begun since. Default 1. */
@@ -41,12 +41,14 @@ export const violations = (expectation: Expectation, after: Survey): ReadonlyArr
     const harm = harmed(was, is)
     if (harm !== undefined) found.push(`revision ${id}: ${harm}`)
   }
+  const imageOf = typeof image === "function" ? image : () => image
   for (const [id, is] of after.complete) {
+    const wanted = imageOf(id)
     if (is.revision.isTrusted && !isWhole(is) && expectation.undetected?.has(id) !== true) {
       const what = is.image === undefined ? "has no usable map" : `lacks chunks ${is.bad.join(" ")}`
       found.push(`I1, I5: revision ${id} is ${is.revision.trust}, but ${what}`)
     }
-    if (!before.complete.has(id) && (is.image === undefined || !same(is.image, image))) {
+    if (!before.complete.has(id) && (is.image === undefined || wanted === undefined || !same(is.image, wanted))) {
       found.push(`I1, I5: new revision ${id} does not hold the image's bytes`)
     }
   }

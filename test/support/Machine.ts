@@ -9,17 +9,20 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as BlockFile from "../../src/platform/BlockFile.ts"
+import { Consul } from "../../src/platform/Consul.ts"
 import * as Devices from "../../src/platform/Devices.ts"
 import type { Disk } from "../../src/platform/Disk.ts"
 import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
 import * as Hash from "../../src/platform/hash.ts"
+import { Rbd } from "../../src/platform/Rbd.ts"
 import * as Reflink from "../../src/platform/Reflink.ts"
 import * as Repository from "../../src/repository/Repository.ts"
 import * as FileSource from "../../src/source/FileSource.ts"
 import * as Blocks from "../../src/store/Blocks.ts"
 import * as ChunkStore from "../../src/store/ChunkStore.ts"
 import * as Simulation from "./Simulation.ts"
+import * as Surroundings from "./Surroundings.ts"
 import { IMAGE, REPOSITORY } from "./World.ts"
 
 /** Bytes in a chunk of a simulated repository: next to nothing, for it is states that count. */
@@ -29,9 +32,14 @@ const { hash } = Hash.load()
 
 const blocksOn = (disk: Disk) => Blocks.layerInline(disk, { hash })
 
+/** What operations reach that is not of this machine. */
+const layerOutside = ({ consul, rbd }: Surroundings.Surroundings) =>
+  Layer.merge(Layer.succeed(Rbd, rbd), Layer.succeed(Consul, consul))
+
 /** Everything that operations ask for. */
-export const layerOn = (disk: Disk, locks: FileLock.LockTable) => {
+export const layerOn = (disk: Disk, locks: FileLock.LockTable, outside: Surroundings.Surroundings) => {
   const base = Layer.mergeAll(
+    layerOutside(outside),
     DiskFileSystem.layer(disk),
     BlockFile.layerDisk(disk),
     FileLock.layerMemory(locks, disk),
@@ -52,7 +60,7 @@ export type Services = Layer.Layer.Success<ReturnType<typeof layerOn>>
 export interface Machine {
   /** Runs an operation to its end after a fresh start: nobody holds a lock. Equal options give equal runs. */
   readonly run: <A, E>(
-    memory: { readonly disk: Disk },
+    memory: { readonly disk: Disk; readonly outside?: Surroundings.Surroundings },
     operation: Effect.Effect<A, E, Services>,
     options: Simulation.Options
   ) => Exit.Exit<A, E>
@@ -88,16 +96,20 @@ export const make = (): Machine => {
     chmod: (path, mode) => inserted().chmod(path, mode)
   }
   const locks = FileLock.makeTable()
-  const services = Effect.runSync(Effect.scoped(Layer.build(layerOn(disk, locks))))
+  const nowhere = Surroundings.make({ objectSize: BLOCK })
+  const services = Effect.runSync(Effect.scoped(Layer.build(layerOn(disk, locks, nowhere))))
   return {
     run: (memory, operation, options) => {
       current = memory.disk
       locks.held.clear()
       // the loops remember what is good, by the id of the run: an equal seed on another disk would find it there
       const blocks = Effect.runSync(Effect.scoped(Layer.build(blocksOn(disk))))
+      // since the last run there was time for whatever others were asked to do
+      memory.outside?.settle()
+      const outside = Effect.runSync(Effect.scoped(Layer.build(layerOutside(memory.outside ?? nowhere))))
       return Simulation.make(options).run(
         operation.pipe(
-          Effect.provide(Context.merge(services, blocks)),
+          Effect.provide(Context.mergeAll(services, blocks, outside)),
           Logger.withMinimumLogLevel(LogLevel.None)
         )
       )
@@ -106,5 +118,8 @@ export const make = (): Machine => {
 }
 
 /** The services over one disk, for simulations in which several operations run at once. */
-export const servicesOn = (disk: Disk, locks: FileLock.LockTable): Context.Context<Services> =>
-  Effect.runSync(Effect.scoped(Layer.build(layerOn(disk, locks))))
+export const servicesOn = (
+  disk: Disk,
+  locks: FileLock.LockTable,
+  outside: Surroundings.Surroundings = Surroundings.make({ objectSize: BLOCK })
+): Context.Context<Services> => Effect.runSync(Effect.scoped(Layer.build(layerOn(disk, locks, outside))))

@@ -27,6 +27,8 @@ export interface Options {
   readonly start?: number
   /** How likely a fiber gives way at each of its steps. Default 0: only where it waits. */
   readonly yields?: number
+  /** How likely others go on in the middle of a task. Default 0. */
+  readonly interleaves?: number
 }
 
 export interface Simulation {
@@ -38,6 +40,11 @@ export interface Simulation {
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
   /** Runs one task, or lets time pass until somebody wakes up. `false`: nobody ever will. */
   readonly step: () => boolean
+  /**
+   * To be called in the middle of a task that is synchronous for long, at a call of the disk: maybe others go on before
+   * it does, by the seed. So a batch of blocks is as many steps as it makes calls.
+   */
+  readonly interleave: () => void
   /** Drives until `done`, or until nothing is left to do. */
   readonly drive: (done?: () => boolean) => void
   /** Drives everything that happens within so many milliseconds; then they have passed. */
@@ -107,10 +114,14 @@ const makeHeap = () => {
   }
 }
 
+/** How many tasks can be in the middle of one another. */
+const DEEPEST = 4
+
 /** A new world. */
 export const make = (options: Options): Simulation => {
   const next = randomNumbers(options.seed)
   const yields = options.yields ?? 0
+  const interleaves = options.interleaves ?? 0
   let passed = 0
   let offset = options.start ?? START
   let slept = 0
@@ -163,6 +174,15 @@ export const make = (options: Options): Simulation => {
     return true
   }
 
+  let within = 0
+  const interleave = (): void => {
+    // who is in the middle of a task goes on only when all have that began within it
+    if (within >= DEEPEST || ready.length === 0 || next() >= interleaves) return
+    within++
+    for (let tasks = 1 + Math.floor(next() * 20); tasks > 0; tasks--) pick()?.()
+    within--
+  }
+
   const drive = (done?: () => boolean): void => {
     while (done?.() !== true && step());
   }
@@ -190,6 +210,7 @@ export const make = (options: Options): Simulation => {
     history,
     fork,
     step,
+    interleave,
     drive,
     run: (effect) => {
       const fiber = fork(effect)

@@ -3,6 +3,7 @@
  */
 import * as Exit from "effect/Exit"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
+import * as ClusterExpectation from "./ClusterExpectation.ts"
 import * as Expectation from "./Expectation.ts"
 import type { Machine } from "./Machine.ts"
 import * as Scenarios from "./scenarios.ts"
@@ -16,7 +17,16 @@ export interface Known {
   /** The image at the time of the mishap and after it. */
   readonly image: Uint8Array
   readonly before: Survey.Survey
+  /** The snapshots in the cluster, where there is one. */
+  readonly snapshots: ReadonlySet<string>
 }
+
+/** What is known of a scenario that has been prepared. */
+export const knownOf = ({ image, memory }: Scenarios.Prepared): Known => ({
+  image,
+  before: Survey.take(memory),
+  snapshots: new Set(ClusterExpectation.snapshotsIn(memory))
+})
 
 /** Revisions that are trusted although they are not whole: nobody has looked. */
 const undetectedIn = ({ complete }: Survey.Survey): ReadonlySet<string> =>
@@ -34,6 +44,7 @@ export const damage = (scenario: Scenarios.Scenario, known: Known, disk: MemoryD
     undetected: undetectedIn(known.before),
     begun: 2
   }, Survey.take(disk)),
+  ...ClusterExpectation.violations(disk, { ...known, keepsNone: scenario.keepsNone === true }),
   ...scenario.also?.(disk, known.image) ?? []
 ]
 
@@ -56,6 +67,11 @@ export const aftermath = (
   if (made === undefined || !Survey.isWhole(made)) found.push("I4: the next backup says that it succeeded, wrongly")
   found.push(
     ...Expectation.violations({ before: left, image, undetected }, after).map((what) => `next backup: ${what}`)
+  )
+
+  found.push(
+    ...ClusterExpectation.leftovers(disk, scenario.keepsNone === true ? undefined : next.value.revision.id)
+      .map((what) => `next backup: ${what}`)
   )
 
   const purged = machine.run(disk, Scenarios.purge, { seed: 1_000_002, start: LATER + 1000 })

@@ -26,6 +26,8 @@ import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import { addSmallHistory } from "./legacyRevision.ts"
 import { BLOCK, type Machine, type Services } from "./Machine.ts"
 import { START } from "./Simulation.ts"
+import * as Site from "./Site.ts"
+import * as Surroundings from "./Surroundings.ts"
 import * as Survey from "./Survey.ts"
 import { IMAGE, makeDisk, REPOSITORY, schedule, setFile } from "./World.ts"
 
@@ -34,8 +36,9 @@ export const wait = Duration.zero
 
 /** Operations with the options that the scenarios use. */
 export const backup = backupOperation({ tags: ["daily"], schedule, force: false, wait })
+export const acceptingShrink = backupOperation({ tags: ["daily"], schedule, force: false, acceptShrink: true, wait })
 export const cow = backupOperation({ tags: ["daily"], schedule, force: false, backend: "cowfile", wait })
-const upgradeAll = upgrade({ dryRun: false, force: false, backend: "chunked", wait })
+export const upgradeAll = upgrade({ dryRun: false, force: false, backend: "chunked", wait })
 export const purge = purgeOperation({ dryRun: false, wait })
 export const verifyAll = verify({ revisions: "all", wait })
 export const expireAll = expire({ schedule, dryRun: false, unknownTags: false, wait })
@@ -63,6 +66,10 @@ const initialise = init(job)
 /** One case: a repository, and what is done to it. */
 export interface Scenario {
   readonly name: string
+  /** What lies outside of the machine, where the image is not one of its files. */
+  readonly outside?: () => Surroundings.Surroundings
+  /** Its source keeps no snapshot from one backup to the next. */
+  readonly keepsNone?: true
   /** Makes the repository. What is not synced then is at risk. */
   readonly prepare: (bench: Bench) => void
   readonly operation: Effect.Effect<unknown, unknown, Services>
@@ -85,6 +92,8 @@ export interface Scenario {
 /** What a scenario is made with: each run is a day later than the one before. */
 export interface Bench {
   readonly memory: MemoryDisk
+  /** The cluster, for scenarios that have one. */
+  readonly outside: Surroundings.Surroundings
   /** Runs an operation; dies when it fails. */
   readonly run: <A, E>(operation: Effect.Effect<A, E, Services>) => A
   /** Runs it and lets it fail. */
@@ -117,12 +126,17 @@ const DAY = 86_400_000
 
 /** Makes a scenario's repository. */
 export const prepare = (machine: Machine, scenario: Scenario): Prepared => {
-  const memory = makeDisk()
+  const outside = scenario.outside?.()
+  const memory = outside === undefined ? makeDisk() : Site.make(makeDisk(), outside)
   let seed = 0
   let image: Uint8Array = new Uint8Array(0)
   const next = () => ({ seed: ++seed, start: START + seed * DAY })
   scenario.prepare({
     memory,
+    get outside() {
+      if (outside === undefined) throw new Error(`scenario ${scenario.name} has no cluster`)
+      return outside
+    },
     run: (operation) => {
       const exit = machine.run(memory, operation, next())
       memory.syncAll()
@@ -137,6 +151,10 @@ export const prepare = (machine: Machine, scenario: Scenario): Prepared => {
     },
     image: (letters, tail) => {
       image = imageOf(letters, tail)
+      if (outside !== undefined) {
+        outside.ceph.resize(Surroundings.IMAGE, image.length)
+        return outside.ceph.write(Surroundings.IMAGE, 0, image)
+      }
       setFile(memory.disk, IMAGE, image)
       memory.syncAll()
     },
@@ -149,6 +167,8 @@ export const prepare = (machine: Machine, scenario: Scenario): Prepared => {
     }
   })
   const { seed: last } = next()
+  // it may have been written to in other ways, too
+  image = outside?.ceph.content(Surroundings.IMAGE) ?? image
   return { memory, image, options: { seed: last, start: START + (last + (scenario.days ?? 0)) * DAY } }
 }
 
@@ -159,7 +179,7 @@ const twoBackups = (bench: Bench): void => {
   bench.run(backup)
 }
 
-const oldest = (survey: Survey.Survey): Iterable<string> => {
+export const oldest = (survey: Survey.Survey): Iterable<string> => {
   const newest = Survey.newestTrusted(survey)?.revision.id
   return [...survey.complete.keys()].filter((id) => id !== newest)
 }
@@ -216,7 +236,7 @@ const completed = (path: string) =>
   })
 
 /** A backup that succeeded left a whole revision of the image. */
-const madeRevision = (disk: MemoryDisk, image: Uint8Array, before: Survey.Survey): ReadonlyArray<string> => {
+export const madeRevision = (disk: MemoryDisk, image: Uint8Array, before: Survey.Survey): ReadonlyArray<string> => {
   const made = Array.from(Survey.take(disk).complete.values()).filter(({ revision }) =>
     !before.complete.has(revision.id)
   )
@@ -578,5 +598,9 @@ const all: ReadonlyArray<Scenario> = [
 /** Only the case of this name, for who has no time to prepare all of them. */
 const ONLY = process.env["BACKY_SCENARIO"]
 
-/** All cases. */
-export const scenarios: ReadonlyArray<Scenario> = all.filter(({ name }) => ONLY === undefined || name === ONLY)
+/** Those that are wanted. */
+export const wanted = (of: ReadonlyArray<Scenario>): ReadonlyArray<Scenario> =>
+  of.filter(({ name }) => ONLY === undefined || name === ONLY)
+
+/** All cases with an image file as the source. */
+export const scenarios: ReadonlyArray<Scenario> = wanted(all)
