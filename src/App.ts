@@ -51,7 +51,7 @@ const workers = (settings: Settings): Effect.Effect<number, CommandLineInvalid> 
 }
 
 /** The commands that read or write the contents of many chunks. */
-const heavy: ReadonlySet<string> = new Set(["backup", "restore", "upgrade", "verify", "nbd"])
+const heavy: ReadonlySet<string> = new Set(["backup", "restore", "upgrade", "verify", "nbd", "mount"])
 
 /** Where a daemon that started us wants to hear how far we are: a pipe that it left open for that. */
 const reporter = (): ((line: string) => void) | undefined => {

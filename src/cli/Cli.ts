@@ -43,6 +43,7 @@ import * as Help from "./help.ts"
 import { command as init } from "./init.ts"
 import { command as jobs } from "./jobs.ts"
 import { load } from "./load.ts"
+import { command as mount } from "./mount.ts"
 import { command as nbd } from "./nbd.ts"
 import { notUtf8 } from "./notUtf8.ts"
 import * as Output from "./output.ts"
@@ -128,6 +129,7 @@ const backy = Command.withSubcommands(root, [
   backup,
   restore,
   nbd,
+  mount,
   status,
   find,
   verify,
@@ -153,6 +155,7 @@ export const grammar = Argv.grammar(root, {
   backup: Argv.grammar(backup),
   restore: Argv.grammar(restore),
   nbd: Argv.grammar(nbd),
+  mount: Argv.grammar(mount),
   status: Argv.grammar(status),
   find: Argv.grammar(find),
   verify: Argv.grammar(verify),
@@ -252,7 +255,7 @@ const globalsOf = (
   log: Option.getOrUndefined(Option.map(options.log, (path) => resolve(path))),
   plugins: Plugins.pathsIn(Option.getOrUndefined(options.plugin)).map((path) => resolve(path)),
   verbose: options.verbose,
-  isServer: command === "scheduler" || (command === "nbd" && !words.includes("--run"))
+  isServer: command === "scheduler" || ((command === "nbd" || command === "mount") && !words.includes("--run"))
 })
 
 /** What the library says in its own words. */

@@ -41,6 +41,7 @@ export const codes = {
   ListenFailed: failed,
   MapUnusable: failed,
   MarksLoss: failed,
+  MountFailed: failed,
   NewestTrusted: failed,
   NoTrustedLeft: failed,
   NotOneRevision: failed,

@@ -45,10 +45,10 @@ const addressOf = Effect.fnUntraced(function*(
   return { _tag: "Unix", path: `${directory}/nbd` } satisfies Address
 })
 
-/** Runs a command that finds the disk, and fails unless it succeeds. */
-const runCommand = Effect.fnUntraced(function*(line: string, uri: string) {
+/** Runs a command that finds in its environment what it is about, and fails unless it succeeds. */
+export const runCommand = Effect.fnUntraced(function*(line: string, env: Readonly<Record<string, string>>) {
   const foreground = yield* Foreground
-  const ending = yield* foreground.run(line, { uri, NBD_URI: uri })
+  const ending = yield* foreground.run(line, env)
   if (ending._tag === "Signal") return yield* new CommandFailed({ how: `was killed by ${ending.signal}` })
   if (ending.code !== 0) return yield* new CommandFailed({ how: `ended with exit code ${ending.code}` })
 })
@@ -92,7 +92,7 @@ export const command = Command.make(
         }) as ${serving.uri}`
       )
       // standard output is the command's
-      if (run !== undefined) return yield* runCommand(run, serving.uri)
+      if (run !== undefined) return yield* runCommand(run, { uri: serving.uri, NBD_URI: serving.uri })
       yield* Output.lines([serving.uri])
       return yield* Effect.never
     }).pipe(Effect.scoped)

@@ -32,6 +32,17 @@ export interface Piece {
   readonly bytes: Uint8Array | undefined
 }
 
+/** Pieces in one, as long as all of them together. */
+export const joined = (pieces: ReadonlyArray<Piece>, length: number): Uint8Array => {
+  const all = new Uint8Array(length)
+  let at = 0
+  for (const piece of pieces) {
+    if (piece.bytes !== undefined) all.set(piece.bytes, at)
+    at += piece.length
+  }
+  return all
+}
+
 /** Successive bytes that are stored (`data`), or read as zeros. */
 export interface Allocation {
   readonly length: number

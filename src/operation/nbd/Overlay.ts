@@ -1,6 +1,6 @@
 /** A disk that can be written to: a read-only one below, and a file that takes what is written. */
 import * as Effect from "effect/Effect"
-import { type Allocation, type Export, Fault, type Piece, type Writer } from "../../nbd/Export.ts"
+import { type Allocation, type Export, Fault, joined, type Piece, type Writer } from "../../nbd/Export.ts"
 import { type IoError, isFull } from "../../platform/IoError.ts"
 import { type OverlayFile, PAGE_BLOCKS, STATE } from "./overlayFile.ts"
 
@@ -86,15 +86,7 @@ export const make = (base: Export, overlay: OverlayFile, block: number): Effect.
 
     /** What a part of a block has held until now. */
     const copy = (from: number, to: number): Effect.Effect<Uint8Array, Fault> =>
-      Effect.map(from < to ? read(from, to - from) : Effect.succeed([]), (pieces) => {
-        const bytes = new Uint8Array(to - from)
-        let at = 0
-        for (const piece of pieces) {
-          if (piece.bytes !== undefined) bytes.set(piece.bytes, at)
-          at += piece.length
-        }
-        return bytes
-      })
+      Effect.map(from < to ? read(from, to - from) : Effect.succeed([]), (pieces) => joined(pieces, to - from))
 
     /** Whole blocks are written, so that the rest of a block that is new here comes along. */
     const write = (offset: number, bytes: Uint8Array): Effect.Effect<void, Fault> =>

@@ -34,6 +34,8 @@ export interface Serving {
   readonly address: Address
   readonly revision: RevisionId
   readonly size: number
+  /** What is served without a name. */
+  readonly disk: Export
 }
 
 /** Revisions that clients have open at a time, besides the selected one. A client may ask for any of them. */
@@ -148,5 +150,5 @@ export const serve = Effect.fn("serve")(function*(options: {
   const listener = yield* Listener
   const { accept, address } = yield* listener.listen(options.address)
   yield* Server.serve(accept, exports)
-  return { uri: uriOf(address), address, revision: selected.id, size: main.size } satisfies Serving
+  return { uri: uriOf(address), address, revision: selected.id, size: main.size, disk: main } satisfies Serving
 })
