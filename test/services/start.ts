@@ -35,7 +35,9 @@ export const setup = () => {
   const ceph = join(directory, "ceph")
   const consul = join(directory, "consul")
   const onlyCeph = process.env["BACKY_TEST_ONLY"] === "ceph"
-  adopt("ceph-up", ceph, { CEPH_UP_PACKAGES: "qemu-utils qemu-block-extra qemu-system-common" })
+  adopt("ceph-up", ceph, {
+    CEPH_UP_PACKAGES: `qemu-utils qemu-block-extra${onlyCeph ? "" : " qemu-system-common"}`
+  })
   if (!onlyCeph) {
     adopt("rgw-up", ceph, {})
     adopt("consul-up", consul, {
