@@ -30,6 +30,7 @@ import type { Rbd } from "../platform/Rbd.ts"
 import type { Repository } from "../repository/Repository.ts"
 import type { Blocks } from "../store/Blocks.ts"
 import type { ChunkStore } from "../store/ChunkStore.ts"
+import { absolute } from "./absolute.ts"
 import * as Argv from "./argv.ts"
 import { command as backup } from "./backup.ts"
 import { command as check } from "./check.ts"
@@ -252,7 +253,7 @@ const globalsOf = (
 ): Globals => ({
   command: command ?? "backy",
   directory: resolve(options.directory),
-  log: Option.getOrUndefined(Option.map(options.log, (path) => resolve(path))),
+  log: Option.getOrUndefined(Option.map(options.log, absolute)),
   plugins: Plugins.pathsIn(Option.getOrUndefined(options.plugin)).map((path) => resolve(path)),
   verbose: options.verbose,
   isServer: command === "scheduler" || ((command === "nbd" || command === "mount") && !words.includes("--run"))

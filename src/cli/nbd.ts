@@ -8,6 +8,7 @@ import { resolve } from "node:path"
 import type { Address } from "../nbd/Address.ts"
 import { Foreground } from "../platform/Foreground.ts"
 import { fromPlatform } from "../platform/IoError.ts"
+import { absolute } from "./absolute.ts"
 import { CommandLineInvalid } from "./argv.ts"
 import * as Humanise from "./humanise.ts"
 import { load } from "./load.ts"
@@ -84,7 +85,7 @@ export const command = Command.make(
         revision,
         address,
         wait,
-        ...(overlay === undefined ? {} : { overlay: resolve(overlay) })
+        ...(overlay === undefined ? {} : { overlay: absolute(overlay) })
       })
       yield* Effect.logInfo(
         `serving revision ${serving.revision} (${Humanise.bytes(serving.size)}, ${

@@ -5,11 +5,11 @@ import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { resolve } from "node:path"
 import { printable } from "../domain/printable.ts"
 import type { RestoreIncomplete } from "../operation/restore.ts"
 import type { DeltaReport } from "../operation/restoreDelta.ts"
 import * as Rbd from "../platform/Rbd.ts"
+import { absolute } from "./absolute.ts"
 import { afterwards } from "./afterwards.ts"
 import { CommandLineInvalid } from "./argv.ts"
 import * as Humanise from "./humanise.ts"
@@ -110,7 +110,7 @@ export const command = Command.make(
       if (delta) {
         const { restoreDelta } = yield* load(() => import("../operation/restoreDelta.ts"))
         const source = yield* sourceFile
-        const done = yield* restoreDelta({ revision, path: resolve(target), force, source, salvage, dryRun, wait })
+        const done = yield* restoreDelta({ revision, path: absolute(target), force, source, salvage, dryRun, wait })
           .pipe(Effect.tapErrorTag("RestoreIncomplete", listLost))
         const answer = Output.lines([deltaLine(done, { target, dryRun })])
         return yield* dryRun ? answer : afterwards(answer)
@@ -119,7 +119,7 @@ export const command = Command.make(
         if (image !== undefined) return yield* restoreImage({ revision, image, salvage, wait })
         return yield* restore({
           revision,
-          target: toOutput ? { _tag: "Output" } : { _tag: "Path", path: resolve(target) },
+          target: toOutput ? { _tag: "Output" } : { _tag: "Path", path: absolute(target) },
           force,
           source: yield* sourceFile,
           salvage,

@@ -47,6 +47,19 @@ export const removeLeftovers = Effect.fn("partial.removeLeftovers")(function*(pa
   return underWay
 })
 
+/**
+ * Removes an open file, also when a directory on the way to it has got another name meanwhile: the kernel knows the
+ * present one, where it tells. Never fails.
+ */
+const removeOpen = (file: BlockFile.OpenFile, path: string) =>
+  Effect.ignore(Effect.gen(function*() {
+    if (yield* Files.removeIfPresent(path)) return
+    const system = yield* FileSystem.FileSystem
+    const now = yield* system.readLink(`/proc/self/fd/${file.descriptor}`)
+    const [ours, named] = yield* Effect.all([file.stat, Files.find(now)])
+    if (named !== undefined && isSame(ours, named)) yield* Files.removeIfPresent(now)
+  }))
+
 /** Who removes leftovers takes a file that is not locked yet for one of them; nobody does so for ever. */
 const ATTEMPTS = 10
 
@@ -68,7 +81,7 @@ export const make = Effect.fn("partial.make")(function*(path: string) {
     const partial = join(dirname(path), yield* partialName(basename(path)))
     const made = yield* Effect.uninterruptible(Effect.gen(function*() {
       const file = yield* files.open(partial, { access: "write", create: "exclusive", mode: 0o600 })
-      const remove = Effect.ignore(Files.removeIfPresent(partial))
+      const remove = removeOpen(file, partial)
       const locked = yield* Effect.either(Effect.tapErrorTag(locks.acquireOpen(file), "IoError", () => remove))
       // whoever holds the lock is about to remove it
       if (locked._tag === "Left") {

@@ -2,19 +2,18 @@
  * The file or device that an image is restored to: one thing for the whole run, held open and locked; refused before a
  * byte is written where it would do harm, and free of old bytes afterwards.
  */
-import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
-import { basename, dirname, join } from "node:path"
 import * as BlockFile from "../platform/BlockFile.ts"
 import { Devices } from "../platform/Devices.ts"
 import { type FileStat, isSame, kindWords, type Opened } from "../platform/Disk.ts"
 import { FileLock } from "../platform/FileLock.ts"
 import * as Files from "../platform/Files.ts"
-import { fromPlatform, IoError } from "../platform/IoError.ts"
+import { IoError } from "../platform/IoError.ts"
 import { contentOf } from "./blank.ts"
 import * as Finished from "./Finished.ts"
 import { isOfRepository } from "./ownFiles.ts"
 import * as Partial from "./partial.ts"
+import { realPlace } from "./realPlace.ts"
 import { isImage, kernelPlace, restsOnRepository } from "./targetFacts.ts"
 import { TargetRefused } from "./TargetRefused.ts"
 
@@ -41,16 +40,8 @@ export type Claimed =
     }
   )
 
-/** Where a path leads; what it names itself need not exist, its directory must. */
-const resolve = Effect.fnUntraced(function*(path: string) {
-  const system = yield* FileSystem.FileSystem
-  const real = (of: string) => Effect.mapError(system.realPath(of), (error) => fromPlatform(error, of))
-  const parent = yield* Effect.mapError(
-    real(dirname(path)),
-    () => new TargetRefused({ path, reason: `there is no directory ${dirname(path)}` })
-  )
-  return yield* Effect.orElseSucceed(real(path), () => join(parent, basename(path)))
-})
+/** Where a path leads. */
+const resolve = (path: string) => realPlace(path, (reason) => new TargetRefused({ path, reason }))
 
 /** What claiming a target is told. */
 interface Request {

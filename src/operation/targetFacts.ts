@@ -2,6 +2,7 @@
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import { dirname } from "node:path"
+import { BlockFile } from "../platform/BlockFile.ts"
 import { Devices, type Support } from "../platform/Devices.ts"
 import { type Identity, isSame } from "../platform/Disk.ts"
 import * as Files from "../platform/Files.ts"
@@ -9,10 +10,15 @@ import { isOfRepository } from "./ownFiles.ts"
 
 /** What lies at a path, links followed; `undefined` where nothing does that can be looked at. */
 const findFollowing = (path: string) =>
-  Effect.flatMap(FileSystem.FileSystem, (system) => system.realPath(path)).pipe(
-    Effect.flatMap(Files.find),
-    Effect.orElseSucceed(() => undefined)
-  )
+  Effect.gen(function*() {
+    const system = yield* FileSystem.FileSystem
+    const real = yield* Effect.option(system.realPath(path))
+    if (real._tag === "Some") return yield* Files.find(real.value)
+    // a link may lead to a name that is not UTF-8, by which it is not found
+    const { type } = yield* system.stat(path)
+    if (type !== "File" && type !== "BlockDevice") return undefined
+    return yield* (yield* BlockFile).withFile(path, { access: "read", follow: true }, (file) => file.stat)
+  }).pipe(Effect.orElseSucceed(() => undefined))
 
 /**
  * Is it the file or device at this path? A loop device is what it shows, and a partition and its disk are one for this,

@@ -34,10 +34,12 @@ const list = (path: string): ReadonlyArray<string> => {
   }
 }
 
-/** What a loop device shows: the kernel gives its name, which may lead nowhere by now. */
-const behindLoop = (path: string): Support | undefined => {
+/** What a loop device shows: the kernel gives its name, in bytes of any kind, which may lead nowhere by now. */
+const behindLoop = (folder: string): Support | undefined => {
   try {
-    return { ...identityOf(FS.statSync(path, { bigint: true })), path }
+    const line = FS.readFileSync(`${folder}/loop/backing_file`)
+    const name = line.at(-1) === 0x0a ? line.subarray(0, -1) : line
+    return { ...identityOf(FS.statSync(name, { bigint: true })), path: name.toString() }
   } catch {
     return undefined
   }
@@ -47,8 +49,7 @@ const behindLoop = (path: string): Support | undefined => {
 const under = (device: string): ReadonlyArray<Support> => {
   const folder = `/sys/dev/block/${device}`
   const found: Array<Support> = []
-  const file = read(`${folder}/loop/backing_file`)
-  const shown = file === undefined ? undefined : behindLoop(file)
+  const shown = behindLoop(folder)
   if (shown !== undefined) found.push(shown)
   // a partition's disk is the folder that its own lies in
   const others = list(`${folder}/slaves`).map((name) => `${folder}/slaves/${name}/dev`)
@@ -76,8 +77,7 @@ const beneath = (what: Identity): ReadonlyArray<Support> => {
 
 const loopsOver = (what: Identity): ReadonlyArray<string> =>
   list("/sys/block").filter((name) => name.startsWith("loop")).flatMap((name) => {
-    const file = read(`/sys/block/${name}/loop/backing_file`)
-    const shown = file === undefined ? undefined : behindLoop(file)
+    const shown = behindLoop(`/sys/block/${name}`)
     return shown !== undefined && isSame(shown, what) ? [`/dev/${basename(name)}`] : []
   })
 

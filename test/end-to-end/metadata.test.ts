@@ -1,6 +1,7 @@
 /**
  * Damaged metadata under the built program: a sample of what test/simulation/metadata.test.ts tries, and the cases that
- * operators met. `BACKY_METADATA_RUNS` more, `BACKY_SEED` the same again.
+ * operators met. `BACKY_METADATA_RUNS` tries so many damages (each starts the program seven times), `BACKY_SEED` the same
+ * again.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as FS from "node:fs"
@@ -9,7 +10,7 @@ import { type Damage, damages } from "../support/metadataDamage.ts"
 import { backy, chunkFiles, fails, MIB, noise, ok, workshop } from "./program.ts"
 
 const SEED = Number(process.env["BACKY_SEED"] ?? Date.now() % 1_000_000)
-const RUNS = Number(process.env["BACKY_METADATA_RUNS"] ?? 12)
+const RUNS = Number(process.env["BACKY_METADATA_RUNS"] ?? 2)
 
 let shop: Awaited<ReturnType<typeof workshop>>
 let ids: ReadonlyArray<string>
@@ -88,7 +89,7 @@ describe("metadata that is damaged", () => {
       state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
       return (state >>> 8) % below
     }
-    const files = ids.flatMap((id) => [`${id}.rev`, id])
+    const files = [`${ids[0]}.rev`, ids[1] ?? "", `${ids[1]}.rev`, ids[0] ?? ""]
     for (let n = 0; n < RUNS; n++) {
       const file = files[n % files.length] ?? ""
       const all: ReadonlyArray<Damage> = [...damages(FS.readFileSync(join(shop.repository, file)))]
@@ -97,7 +98,7 @@ describe("metadata that is damaged", () => {
       const what = `seed ${SEED}: ${file}, ${damage.what}`
       const copy = damaged(file, () => damage.content)
       const before = chunkFiles(copy)
-      for (const argv of [["purge"], ["verify"], ["backup", "daily"], ["expire"], ["purge"]]) {
+      for (const argv of [["verify"], ["backup", "daily"], ["expire"], ["purge"]]) {
         const { code, err } = await backy("-b", copy, ...argv)
         assert.include([0, 1], code, `${what}: ${err}`)
         assert.includeMembers([...chunkFiles(copy)], [...before], `${what}: ${argv.join(" ")}`)
@@ -108,9 +109,8 @@ describe("metadata that is damaged", () => {
       }
       FS.chmodSync(join(copy, file), 0o640)
       FS.writeFileSync(join(copy, file), FS.readFileSync(join(shop.repository, file)))
-      for (const [at, image] of [first, second].entries()) {
-        assert.isTrue((await restored(copy, ids[at] ?? "")).bytes?.equals(image), `${what}: put back`)
-      }
+      const whole = await backy("-b", copy, "verify")
+      assert.strictEqual(whole.code, 0, `${what}: put back: ${whole.err}`)
       FS.rmSync(copy, { recursive: true })
     }
   }, 3_600_000)

@@ -50,6 +50,26 @@ const refused = async (target: string, reason: RegExp, ...options: ReadonlyArray
   assert.match(said, reason)
 }
 
+describe("a source that lost its content", () => {
+  it.skipIf(whyNot("ext4") !== undefined)("as a loop device that was detached, or shows an empty file", async () => {
+    const file = sparse("source.img", 0)
+    writeFileSync(file, image)
+    const device = run("losetup", "--find", "--show", file)
+    const repository = shop.makeFolder("of-device")
+    await ok("-b", repository, "init", "file", device)
+    await ok("-b", repository, "backup", "daily")
+    run("losetup", "--detach", device)
+    const said = await fails(1, "-b", repository, "backup", "daily")
+    assert.include(said, `the source lost its content: ${device}: it has 0 bytes, and revision `)
+    const empty = loop(sparse("empty.img", 0))
+    const other = shop.makeFolder("of-empty-device")
+    await ok("-b", other, "init", "file", empty)
+    assert.include(await fails(1, "-b", other, "backup", "daily"), `${empty}: it has 0 bytes`)
+    assert.strictEqual((await ok("-b", repository, "find", "-r", "all", "--uuid")).trim().split("\n").length, 1)
+    assert.strictEqual((await ok("-b", other, "find", "-r", "all", "--uuid")).trim(), "")
+  }, 120_000)
+})
+
 describe("restore", () => {
   it("makes no file where a device is missing", async () => {
     await refused("/dev/backy-no-such-device", /there is no such device/)

@@ -5,18 +5,25 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as TestClock from "effect/TestClock"
+import { readFileSync } from "node:fs"
+import { basename } from "node:path"
+import { diff } from "../../src/operation/diff.ts"
 import { distrust } from "../../src/operation/distrust.ts"
 import { expire } from "../../src/operation/expire.ts"
 import { find } from "../../src/operation/find.ts"
 import { forget } from "../../src/operation/forget.ts"
+import { serve } from "../../src/operation/nbd/serve.ts"
 import * as Output from "../../src/operation/Output.ts"
 import { purge } from "../../src/operation/purge.ts"
 import { deleteReport, listReports } from "../../src/operation/reports.ts"
 import { restore } from "../../src/operation/restore.ts"
 import { status } from "../../src/operation/status.ts"
 import { tags } from "../../src/operation/tags.ts"
+import { upgrade } from "../../src/operation/upgrade.ts"
 import { ResultNotRecorded, verify } from "../../src/operation/verify.ts"
 import * as FileLock from "../../src/platform/FileLock.ts"
+import { addSmallHistory } from "../support/legacyRevision.ts"
+import * as MemoryListener from "../support/memoryListener.ts"
 import { backup, REPOSITORY, restored, schedule } from "../support/World.ts"
 import * as World from "../support/World.ts"
 import * as Scenario from "./scenario.ts"
@@ -61,58 +68,155 @@ const hold = (name: ".backup" | ".purge", mode: FileLock.LockMode) =>
 const tagOf = (error: unknown): unknown =>
   error instanceof ResultNotRecorded ? error.because._tag : Predicate.isRecord(error) ? error["_tag"] : undefined
 
-/** What another process holds while it does this, and who then finds the repository locked. */
-const pairs: ReadonlyArray<{
-  readonly holder: string
-  readonly locks: ReadonlyArray<readonly [".backup" | ".purge", FileLock.LockMode]>
-  readonly held: ReadonlyArray<keyof typeof operations>
-}> = [
-  {
-    holder: "a backup runs",
-    locks: [[".backup", "exclusive"], [".purge", "shared"]],
-    held: ["backup", "purge", "forget", "expire", "tags", "distrust", "deleteReport", "verify"]
+/** What of the locks a command takes, as the table of the docs says; `undefined`: not at all. */
+interface Row {
+  readonly backup: FileLock.LockMode | undefined
+  readonly purge: FileLock.LockMode | undefined
+}
+
+const modeOf = (cell: string): FileLock.LockMode | undefined => {
+  const [, word] = /^(exclusive|shared)/.exec(cell) ?? []
+  assert(cell === "" || word !== undefined, cell)
+  return word as FileLock.LockMode | undefined
+}
+
+/** The table, by the words for the commands. */
+const table = new Map(
+  readFileSync(new URL("../../docs/reliability.md", import.meta.url), "utf8")
+    .split("| | `.backup` | `.purge` |\n| --- | --- | --- |\n")[1]
+    ?.split("\n\n")[0]
+    ?.split("\n")
+    .flatMap((line) => {
+      const [, names = "", backup = "", purge = ""] = line.split("|").map((cell) => cell.trim())
+      return names.split(", ").map((name) =>
+        [name.replace(/ \(.*\)$/, ""), { backup: modeOf(backup), purge: modeOf(purge) }] as const
+      )
+    })
+)
+
+const rowOf = (name: string): Row => table.get(name) ?? assert.fail(`the docs have no lock of "${name}"`)
+
+/** Every command of the table, as one that may meet another. */
+const commands: Record<string, { readonly row: Row; readonly operation: Operation }> = {
+  backup: { row: rowOf("backup"), operation: operations.backup },
+  upgrade: {
+    row: rowOf("upgrade"),
+    operation: upgrade({ dryRun: false, force: false, backend: "chunked", wait })
   },
-  {
-    holder: "a purge runs",
-    locks: [[".backup", "exclusive"], [".purge", "exclusive"]],
-    held: ["backup", "purge", "forget", "expire", "tags", "distrust", "deleteReport", "verify", "restore"]
+  purge: { row: rowOf("purge"), operation: operations.purge },
+  forget: { row: rowOf("forget"), operation: operations.forget },
+  expire: { row: rowOf("expire"), operation: operations.expire },
+  tags: { row: rowOf("tags"), operation: operations.tags },
+  distrust: { row: rowOf("distrust"), operation: operations.distrust },
+  "reports delete": { row: rowOf("reports delete"), operation: operations.deleteReport },
+  verify: { row: rowOf("verify"), operation: operations.verify },
+  restore: { row: { ...rowOf("restore"), backup: undefined }, operation: operations.restore },
+  "restore to the image itself": {
+    row: rowOf("restore"),
+    operation: restore({
+      revision: "latest",
+      target: { _tag: "Path", path: World.IMAGE },
+      force: true,
+      source: World.IMAGE,
+      salvage: false,
+      wait
+    }).pipe(Effect.provide(Output.layerMemory([])))
   },
-  {
-    holder: "revisions are edited",
-    locks: [[".backup", "exclusive"]],
-    held: ["backup", "purge", "forget", "expire", "tags", "distrust", "deleteReport", "verify"]
+  nbd: {
+    row: rowOf("nbd"),
+    operation: Effect.scoped(
+      Effect.flatMap(
+        MemoryListener.make,
+        ({ layer }) =>
+          Effect.provide(serve({ revision: "latest", address: { _tag: "Unix", path: "/run/x.sock" }, wait }), layer)
+      )
+    )
   },
-  { holder: "a restore runs", locks: [[".purge", "shared"]], held: ["purge"] }
+  status: { row: rowOf("status"), operation: quiet.status },
+  find: { row: rowOf("find"), operation: quiet.find },
+  diff: { row: rowOf("diff"), operation: diff("first", "latest") },
+  "reports list": { row: rowOf("reports list and show"), operation: quiet.reports },
+  "expire -n": { row: rowOf("every `-n` but that of restore"), operation: quiet["expire -n"] },
+  "purge -n": { row: rowOf("every `-n` but that of restore"), operation: quiet["purge -n"] },
+  "upgrade -n": {
+    row: rowOf("every `-n` but that of restore"),
+    operation: upgrade({ dryRun: true, force: false, backend: "chunked", wait })
+  }
+}
+
+const twoRevisions = (scene: Scenario.Scene) =>
+  Effect.gen(function*() {
+    // what upgrade has to do
+    addSmallHistory(scene.disk, World.CHUNK)
+    yield* backupOf(scene, blocks(1))
+    yield* backupOf(scene, blocks(2))
+  })
+
+/** Which locks somebody takes, each with the modes. */
+const watching = (taken: Set<string>) =>
+  Effect.map(FileLock.FileLock, (real) =>
+    FileLock.FileLock.of({
+      acquireOpen: real.acquireOpen,
+      acquire: (path, mode) =>
+        Effect.zipRight(real.acquire(path, mode), Effect.sync(() => taken.add(`${basename(path)} ${mode}`))),
+      acquireIfPossible: (path, mode, options) =>
+        Effect.tap(real.acquireIfPossible(path, mode, options), () => taken.add(`${basename(path)} ${mode}`))
+    }))
+
+const locksOf = ({ backup, purge }: Row): ReadonlyArray<readonly [".backup" | ".purge", FileLock.LockMode]> => [
+  ...backup === undefined ? [] : [[".backup", backup] as const],
+  ...purge === undefined ? [] : [[".purge", purge] as const]
 ]
 
-describe("while", () => {
-  for (const { held, holder, locks } of pairs) {
-    for (const [name, operation] of entries(operations)) {
-      const isHeld = held.some((one) => one === name)
-      it.effect(`${holder}, ${name} ${isHeld ? "fails with LockHeld and changes nothing" : "is not kept from its work"}`, () =>
+const areAtOdds = (one: FileLock.LockMode | undefined, other: FileLock.LockMode | undefined): boolean =>
+  one !== undefined && other !== undefined && (one === "exclusive" || other === "exclusive")
+
+describe("the table of locks", () => {
+  it("has a row for each of these, and these are all", () => {
+    const without = ["init", "check", "jobs"]
+    for (const name of without) assert.deepStrictEqual(rowOf(name), { backup: undefined, purge: undefined })
+    const rows = Object.values(commands).map(({ row }) => JSON.stringify(row))
+    for (const [name, row] of table) {
+      if (!name.startsWith("restore")) assert.include(rows, JSON.stringify(row), name)
+    }
+    assert.isAbove(table.size, 18)
+  })
+
+  for (const [name, { operation, row }] of entriesOf(commands)) {
+    it.effect(`says what ${name} takes`, () =>
+      inScene((scene) =>
+        Effect.gen(function*() {
+          yield* twoRevisions(scene)
+          const taken = new Set<string>()
+          yield* Effect.exit(Effect.provideService(operation, FileLock.FileLock, yield* watching(taken)))
+          const expected = locksOf(row).map(([file, mode]) => `${file} ${mode}`)
+          // an upgrade sweeps up by a purge of its own, with nothing else held
+          if (name === "upgrade") taken.delete(".purge exclusive")
+          assert.sameMembers([...taken], expected)
+        })
+      ))
+  }
+
+  /** All ways to hold locks: commands with the same locks are one to the others. */
+  const holders = new Map(
+    entriesOf(commands).flatMap(([name, { row }]) =>
+      locksOf(row).length === 0 ? [] : [[locksOf(row).join(" "), { name, row }] as const]
+    )
+  )
+  for (const holder of holders.values()) {
+    for (const [name, { operation, row }] of entriesOf(commands)) {
+      const isHeld = areAtOdds(holder.row.backup, row.backup) || areAtOdds(holder.row.purge, row.purge)
+      it.effect(`with the locks of ${holder.name} held, ${name} ${isHeld ? "is refused and changes nothing" : "does its work"}`, () =>
         inScene((scene) =>
           Effect.gen(function*() {
-            yield* backupOf(scene, blocks(1))
-            yield* backupOf(scene, blocks(2))
-            for (const [file, mode] of locks) yield* hold(file, mode)
+            yield* twoRevisions(scene)
+            for (const [file, mode] of locksOf(holder.row)) yield* hold(file, mode)
             const before = scene.memory.describe()
             const exit = yield* Effect.exit(Effect.either(operation))
             if (exit._tag === "Failure") return assert.fail(String(exit.cause))
             const error = exit.value._tag === "Left" ? tagOf(exit.value.left) : undefined
             if (!isHeld) return assert.notStrictEqual(error, "LockHeld")
             assert.strictEqual(error, "LockHeld")
-            assert.deepStrictEqual(scene.memory.describe(), before)
-          }).pipe(Effect.scoped)
-        ))
-    }
-    for (const [name, operation] of entries(quiet)) {
-      it.effect(`${holder}, ${name} answers`, () =>
-        inScene((scene) =>
-          Effect.gen(function*() {
-            yield* backupOf(scene, blocks(1))
-            for (const [file, mode] of locks) yield* hold(file, mode)
-            const before = scene.memory.describe()
-            yield* operation
             assert.deepStrictEqual(scene.memory.describe(), before)
           }).pipe(Effect.scoped)
         ))

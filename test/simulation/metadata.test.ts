@@ -182,6 +182,8 @@ const attempt = (path: string, damage: Damage, [name, operation, counts]: (typeo
   const undetectable = isUndetectable(path, damage)
   // 2.5's dates, tags and trust have nothing that would speak against them
   if (undetectable && counts) return
+  // an upgrade has then brought it into our format, of which the old file is no part any more
+  if (undetectable && name === "upgrade" && path.endsWith(".rev")) return
   const disk = memory.clone()
   disk.plantFile(path, damage.content, 0o440)
   const exit = run(disk, operation)
