@@ -209,8 +209,8 @@ const syncs = [
   {
     name: "a restored file is not synced",
     file: "src/operation/restoreTarget.ts",
-    from: "  yield* file.sync\n  yield* Effect.catchIf(",
-    to: "  yield* Effect.catchIf(",
+    from: "  yield* file.sync\n  const published",
+    to: "  const published",
     tests: [of("operation/restore"), crash("restore to a new file")]
   },
   {
@@ -223,8 +223,8 @@ const syncs = [
   {
     name: "an overwritten file is not synced",
     file: "src/operation/restoreTarget.ts",
-    from: "  yield* file.sync\n  const now",
-    to: "  const now",
+    from: "Effect.zipRight(restore(file.sync), Finished",
+    to: "Effect.zipRight(Effect.void, Finished",
     tests: [of("operation/restore"), fault("restore over a file")]
   },
   {
@@ -237,8 +237,8 @@ const syncs = [
   {
     name: "standard output is not synced when it is a file",
     file: "src/operation/restore.ts",
-    from: "  yield* output.finish\n",
-    to: "",
+    from: "restore(output.finish)",
+    to: "Effect.void",
     tests: [of("end-to-end/calls", "restores")],
     built: true
   },
@@ -297,8 +297,8 @@ const syncs = [
   {
     name: "an upgrade replaces the old before its commit",
     file: "src/operation/upgrade.ts",
-    from: "Effect.zipRight(repository.publish(current), repository.settle(current))",
-    to: "Effect.zipRight(repository.settle(current), repository.publish(current))",
+    from: "[repository.publish(current), done, repository.settle(current)]",
+    to: "[repository.settle(current), repository.publish(current), done]",
     tests: [of("operation/upgrade")]
   },
   {
@@ -419,7 +419,12 @@ const locks = [
   ["tags", "src/operation/tags.ts", "  yield* locks.forEdit(options.wait)\n", "tags"],
   ["distrust", "src/operation/distrust.ts", "  yield* locks.forEdit(options.wait)\n", "distrust"],
   ["reports delete", "src/operation/reports.ts", "  yield* locks.forEdit(options.wait)\n", "deleteReport"],
-  ["restore", "src/operation/restore.ts", "  yield* locks.forReading(options.wait)\n", "restore"]
+  [
+    "restore",
+    "src/operation/restore.ts",
+    "  yield* isRollback ? locks.forRecording(options.wait) : locks.forReading(options.wait)\n",
+    "restore"
+  ]
 ].map(([name = "", file = "", from = "", test = ""]) => ({
   name: `${name} takes no lock`,
   file,
@@ -447,8 +452,8 @@ const moreLocks = [
   {
     name: "verify takes no lock when it records",
     file: "src/operation/verify.ts",
-    from: "    yield* Effect.tapErrorTag(locks.forRecording(options.wait), \"LockHeld\", () => tellUnrecorded(found))\n",
-    to: "",
+    from: "Effect.either(locks.forRecording(options.wait))",
+    to: "Effect.succeed(Either.right(undefined))",
     tests: [of("operation/locks", "revisions are edited, verify fails")]
   },
   {
@@ -598,8 +603,8 @@ const programs = [
   {
     name: "an imported image gets its name although the import failed",
     file: "src/operation/restoreImage.ts",
-    from: "yield* rbd.importImage(partial, Mailbox.toStream(pieces)).pipe(",
-    to: "yield* Effect.ignore(rbd.importImage(partial, Mailbox.toStream(pieces))).pipe(",
+    from: "yield* rbd.importImage(partial, toBeWritten).pipe(",
+    to: "yield* Effect.ignore(rbd.importImage(partial, toBeWritten)).pipe(",
     tests: [of("operation/restoreImage")]
   },
   {
@@ -647,15 +652,29 @@ const programs = [
   {
     name: "the exit code of a job's backup is not checked",
     file: "src/daemon/JobRunner.ts",
-    from: "if (result.exitCode !== 0) return",
-    to: "if (result.exitCode < 0) return",
+    from: "if (result.exitCode !== 0) {",
+    to: "if (result.exitCode < 0) {",
     tests: [of("daemon/JobRunner")]
+  },
+  {
+    name: "a backup that failed for want of room is not followed by expire and purge",
+    file: "src/daemon/JobRunner.ts",
+    from: "if (noRoom === undefined) return failure",
+    to: "if (failure.isStalled || noRoom !== undefined || noRoom === undefined) return failure",
+    tests: [of("daemon/JobRunner")]
+  },
+  {
+    name: "what a killed command has started goes on",
+    file: "src/platform/runningPrograms.ts",
+    from: "if (!outlives) guard()",
+    to: "if (pid < 0) guard()",
+    tests: [of("platform/runningPrograms")]
   },
   {
     name: "the exit code of expire and purge is not checked",
     file: "src/daemon/JobRunner.ts",
-    from: "if (result?.exitCode === 0) return",
-    to: "if (result !== undefined) return",
+    from: "if (result.exitCode === 0) return undefined",
+    to: "if (result.exitCode >= 0) return undefined",
     tests: [of("daemon/JobRunner")]
   },
   {
@@ -828,8 +847,8 @@ const checks = [
   {
     name: "only the revisions that were asked for are distrusted",
     file: "src/operation/recordFindings.ts",
-    from: "distrustOwners(wrong, examination.examined, history.complete, at)",
-    to: "distrustOwners(wrong, examination.examined, examination.examined.map(({ revision }) => revision), at)",
+    from: "distrustOwners(wrong, examination.examined, history.complete, at, record)",
+    to: "distrustOwners(wrong, examination.examined, examination.examined.map(({ revision }) => revision), at, record)",
     tests: [of("operation/verify", "distrusts all")]
   },
   {
@@ -848,9 +867,9 @@ const checks = [
   },
   {
     name: "metadata of one revision is believed under the name of another",
-    file: "src/repository/Repository.ts",
-    from: "if (revision.id !== id) return",
-    to: "if (revision.id.length === 0) return",
+    file: "src/repository/readRevision.ts",
+    from: "if (fields.id !== id) return",
+    to: "if (fields.id.length === 0) return",
     tests: [of("repository/Repository")]
   },
   {
@@ -884,8 +903,8 @@ const checks = [
   {
     name: "another file in the source's place is not noticed",
     file: "src/source/FileSource.ts",
-    from: "before.dev !== after.dev || before.ino !== after.ino",
-    to: "before.dev !== after.dev",
+    from: "if (!isSame(before, after)) return",
+    to: "if (before.dev !== after.dev) return",
     tests: [of("operation/backup", "another file"), of("source/FileSource")]
   },
   {
@@ -961,8 +980,8 @@ const checks = [
   {
     name: "samples are not compared",
     file: "src/operation/compareSamples.ts",
-    from: "return Buffer.compare(source, bytes) === 0",
-    to: "return bytes.length === source.length",
+    from: "if (Buffer.compare(source, bytes) !== 0) return",
+    to: "if (bytes.length !== source.length) return",
     tests: [of("operation/samples")]
   },
   {
