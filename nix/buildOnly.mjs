@@ -8,15 +8,24 @@ const change = (path, edit) => {
   writeFileSync(path, JSON.stringify(json))
 }
 
+/** The bundler, and what is bundled: the effect packages, which a library user has already. */
+const isNeeded = (name) => name === "rolldown" || name === "effect" || /^@effect\/(cli|platform|printer)/.test(name)
+
 const reduce = (manifest) => {
-  manifest.devDependencies = { rolldown: manifest.devDependencies.rolldown }
-  for (const name of Object.keys(manifest.optionalDependencies)) {
-    if (name.startsWith("node-linux-")) delete manifest.optionalDependencies[name]
-  }
+  manifest.devDependencies = Object.fromEntries(
+    Object.entries(manifest.devDependencies).filter(([name]) => isNeeded(name))
+  )
+  // a workspace of the clone's: Node.js, and the build after `npm ci`
+  delete manifest.workspaces
 }
 
 change("package.json", (manifest) => {
   reduce(manifest)
   delete manifest.scripts
 })
-change("package-lock.json", (lock) => reduce(lock.packages[""]))
+change("package-lock.json", (lock) => {
+  reduce(lock.packages[""])
+  for (const [place, { resolved }] of Object.entries(lock.packages)) {
+    if (place === ".ci/toolchain" || resolved === ".ci/toolchain") delete lock.packages[place]
+  }
+})

@@ -33,6 +33,19 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
     "operation/",
     "logging.ts"
   ],
+  "library/": [
+    "domain/",
+    "platform/",
+    "nbd/",
+    "ceph/",
+    "config/",
+    "store/",
+    "source/",
+    "remote/",
+    "repository/",
+    "operation/",
+    "daemon/"
+  ],
   "cli/": [
     "domain/",
     "platform/",
@@ -59,6 +72,7 @@ const mayImport: Record<string, ReadonlyArray<string>> = {
     "repository/",
     "operation/",
     "daemon/",
+    "library/",
     "cli/",
     "logging.ts"
   ],

@@ -106,7 +106,7 @@ export const command = Command.make(
       const image = target.startsWith("rbd:") ? yield* imageOf(target) : undefined
       const { restore } = yield* load(() => import("../operation/restore.ts"))
       const { restoreImage } = yield* load(() => import("../operation/restoreImage.ts"))
-      const { sourceFile } = yield* load(() => import("./sourceFile.ts"))
+      const { sourceFile } = yield* load(() => import("../operation/sourceFile.ts"))
       if (delta) {
         const { restoreDelta } = yield* load(() => import("../operation/restoreDelta.ts"))
         const source = yield* sourceFile

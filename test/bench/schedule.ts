@@ -15,9 +15,9 @@ import { directoryOf, JobRunner } from "../../src/daemon/JobRunner.ts"
 import * as JobState from "../../src/daemon/JobState.ts"
 import * as Scheduler from "../../src/daemon/Scheduler.ts"
 import type { Schedule } from "../../src/domain/JobConfig.ts"
+import * as Simulation from "../../src/library/Simulation.ts"
 import { randomNumbers } from "../../src/platform/MemoryChoices.ts"
 import { job } from "../support/ScheduleWorld.ts"
-import * as Simulation from "../support/Simulation.ts"
 
 const years = Number(process.argv[2] ?? 3)
 const jobs = Number(process.argv[3] ?? 1000)

@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Alarm from "../../src/daemon/Alarm.ts"
-import * as Simulation from "../support/Simulation.ts"
+import * as Simulation from "../../src/library/Simulation.ts"
 
 /** Who waits from when for how long, and when somebody else rings, if anybody does. */
 const waiter = FastCheck.record({

@@ -5,6 +5,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Exit from "effect/Exit"
+import { START } from "../../src/library/Simulation.ts"
 import { deleteReport, listReports, showReport } from "../../src/operation/reports.ts"
 import { errnoError } from "../../src/platform/errno.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
@@ -12,7 +13,6 @@ import { compress } from "../../src/store/codec.ts"
 import { breathe } from "../support/breathe.ts"
 import * as Machine from "../support/Machine.ts"
 import * as Scenarios from "../support/scenarios.ts"
-import { START } from "../support/Simulation.ts"
 import * as Survey from "../support/Survey.ts"
 import { REPOSITORY } from "../support/World.ts"
 

@@ -2,12 +2,12 @@
  * What comes after a mishap: the repository is looked at, and then the next backup and the next purge run.
  */
 import * as Exit from "effect/Exit"
+import { START } from "../../src/library/Simulation.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import * as ClusterExpectation from "./ClusterExpectation.ts"
 import * as Expectation from "./Expectation.ts"
 import type { Machine } from "./Machine.ts"
 import * as Scenarios from "./scenarios.ts"
-import { START } from "./Simulation.ts"
 import * as Survey from "./Survey.ts"
 
 const LATER = START + 1000 * 86_400_000

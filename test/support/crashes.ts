@@ -4,10 +4,10 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Simulation from "../../src/library/Simulation.ts"
 import * as Choices from "../../src/platform/MemoryChoices.ts"
 import type { MemoryDisk } from "../../src/platform/MemoryDisk.ts"
 import type { Machine, Services } from "./Machine.ts"
-import type * as Simulation from "./Simulation.ts"
 
 /** A moment between two calls of the disk, with the disk as it was then. */
 export interface Point {

@@ -15,7 +15,7 @@ import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { Scheduler } from "effect/Scheduler"
-import { randomNumbers } from "../../src/platform/MemoryChoices.ts"
+import { randomNumbers } from "../platform/MemoryChoices.ts"
 
 /** When a simulation begins unless told otherwise: 2026-01-01T00:00:00Z, in milliseconds. */
 export const START = Date.UTC(2026, 0, 1)
