@@ -36,6 +36,14 @@ export interface PoolOptions {
   readonly eager: boolean
 }
 
+/** Why not a single thread could be started: what Node.js says is the word for the error alone. */
+const notStarted = (cause: unknown): Failure => ({
+  tag: "io",
+  operation: "start",
+  path: "a worker thread (the limit of processes is too low)",
+  code: cause instanceof Error && /^E[A-Z]+$/.test(cause.message) ? cause.message : "EAGAIN"
+})
+
 /**
  * Threads running `entry`, ended with the scope. Commands that hardly ever have data start none before the first
  * request. A thread that dies fails its requests and all later ones.
@@ -80,22 +88,41 @@ export const make = (
       return member
     }
 
-    const leastBusy = (): Member => {
-      if (members.length < count) {
+    // as many as the system gives: a limit of processes and threads makes it slower, and ends it only without any
+    let limit = count
+    const startAnother = (): void => {
+      try {
+        start()
+      } catch (cause) {
+        if (members.length === 0) {
+          broken = notStarted(cause)
+        }
+        limit = members.length
+      }
+    }
+
+    const leastBusy = (): Member | undefined => {
+      if (members.length < limit) {
         const idle = members.find((member) =>
           member.pending.size === 0
         )
         if (idle !== undefined) {
           return idle
         }
-        return start()
+        startAnother()
+        const last = members.at(-1)
+        if (last?.pending.size === 0) {
+          return last
+        }
       }
-      return members.reduce((best, member) =>
-        member.pending.size < best.pending.size ? member : best
-      )
+      return members.length === 0 ?
+        undefined :
+        members.reduce((best, member) =>
+          member.pending.size < best.pending.size ? member : best
+        )
     }
 
-    if (eager) { while (members.length < count) start() }
+    if (eager) { while (members.length < limit) startAnother() }
 
     yield* Effect.addFinalizer(() =>
       Effect.promise(() => {
@@ -113,6 +140,7 @@ export const make = (
       Effect.uninterruptible(Effect.suspend(() => {
         if (broken !== undefined) return Effect.fail(broken)
         const member = leastBusy()
+        if (member === undefined) return Effect.fail(broken ?? notStarted(undefined))
         const id = nextId++
         const waiting = Deferred.unsafeMake<Answer<Request>, Failure>(Effect.runSync(Effect.fiberId))
         member.pending.set(id, waiting)
