@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as BlockFile from "../platform/BlockFile.ts"
 import { type FileStat, isSame, kindWords } from "../platform/Disk.ts"
 import type { IoError } from "../platform/IoError.ts"
+import * as DeltaMark from "./deltaMark.ts"
 import * as ImageFormat from "./imageFormat.ts"
 import { type Snapshot, Source, SourceChanged, SourceNotReady } from "./Source.ts"
 
@@ -48,16 +49,34 @@ export const make = (path: string): Effect.Effect<Source["Type"], never, BlockFi
         Effect.orElseSucceed(() => undefined),
         Effect.flatMap((warning) => warning === undefined ? Effect.void : Effect.logWarning(warning))
       )
+    /** A mixture that a killed delta restore left is no image, however whole it may look. */
+    const refuseMixture = (file: BlockFile.OpenFile) =>
+      DeltaMark.find(file).pipe(
+        Effect.orElseSucceed(() => undefined),
+        Effect.flatMap((revision) =>
+          revision === undefined ? Effect.void : new SourceNotReady({
+            source: path,
+            reason: `a delta restore of revision ${revision} to it has not ended, so it is a mixture; ` +
+              "the same restore again completes it"
+          })
+        )
+      )
     /** What lies at the path now. */
     const look = Effect.scoped(Effect.flatMap(open, examine))
 
     return Source.of({
       name: path,
-      check: Effect.scoped(Effect.flatMap(open, (file) => Effect.zipRight(examine(file), warn(file)))),
+      check: Effect.scoped(
+        Effect.flatMap(
+          open,
+          (file) => examine(file).pipe(Effect.zipRight(refuseMixture(file)), Effect.zipRight(warn(file)))
+        )
+      ),
       snapshot: Effect.fnUntraced(function*() {
         // open until the end: the file that is read is this one, whatever takes its name
         const file = yield* open
         const before = yield* examine(file)
+        yield* refuseMixture(file)
         const changedSince = (after: FileStat) => {
           const reason = difference(before, after)
           return reason === undefined ? Effect.void : new SourceChanged({ source: path, reason })

@@ -10,6 +10,7 @@ import * as DiskFileSystem from "../../src/platform/diskFileSystem.ts"
 import * as MemoryDisk from "../../src/platform/MemoryDisk.ts"
 import * as NodeBlockFile from "../../src/platform/nodeBlockFile.ts"
 import { nodeDisk } from "../../src/platform/nodeDisk.ts"
+import * as DeltaMark from "../../src/source/deltaMark.ts"
 import * as FileSource from "../../src/source/FileSource.ts"
 import * as Registry from "../../src/source/registry.ts"
 import { Source } from "../../src/source/Source.ts"
@@ -204,6 +205,28 @@ describe("FileSource", () => {
         assert.deepStrictEqual(memory.openDescriptors, [])
       }))
   }
+
+  it.effect("refuses what a killed delta restore left, and takes it again when that has ended", () =>
+    Effect.gen(function*() {
+      const memory = inMemory()
+      memory.plantFile(PATH, new Uint8Array(4096).fill(7))
+      const mark = Effect.flatMap(
+        BlockFile.BlockFile,
+        (files) => files.withFile(PATH, { access: "write" }, (file) => DeltaMark.write(file, 4096, revision))
+      )
+      yield* Effect.provide(mark, BlockFile.layerDisk(memory.disk))
+      for (const attempt of [check, Effect.scoped(snapshot)]) {
+        const error = yield* Effect.flip(onDisk(memory, Effect.asVoid(attempt)))
+        assert.strictEqual(
+          error.message,
+          `cannot back up ${PATH}: a delta restore of revision ${revision} to it has not ended, so it is a mixture; ` +
+            "the same restore again completes it"
+        )
+      }
+      setFile(memory.disk, PATH, new Uint8Array(4096).fill(7))
+      yield* onDisk(memory, check)
+      yield* onDisk(memory, Effect.scoped(snapshot))
+    }))
 
   it.effect("follows links, and notices when one points elsewhere", () =>
     Effect.gen(function*() {
