@@ -269,7 +269,8 @@ const errorsOf = (names: ReadonlyArray<string>): ReadonlyArray<string> =>
 
 /** What the doc comment of an operation says of errors, and the name of the union that its signature has. */
 const documented = (operation: string) => {
-  for (const text of sources) {
+  // other modules of this folder may have a function of that name, but no operation
+  for (const text of sources.filter((text) => /^export type \w+Error =/m.test(text))) {
     const at = text.search(new RegExp(`^export const ${operation} = `, "m"))
     if (at < 0) continue
     const comment = /\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n$/.exec(text.slice(0, at))?.[0] ?? ""
