@@ -191,8 +191,11 @@ const make = Effect.gen(function*() {
       input: status.stdout,
       outlives: true,
       timeout: CALLBACK_TIMEOUT
-    })
-    return called.exitCode === 0 ? undefined : { step: "callback", sentence: saying(called) } as const
+    }).pipe(
+      // it need not care for what it is told
+      Effect.catchIf(({ reason }) => reason === "input", () => Effect.succeed(undefined))
+    )
+    return called === undefined || called.exitCode === 0 ? undefined : { step: "callback", sentence: saying(called) } as const
   })
 
   /** One of the commands that follow a backup: what went wrong, if anything did. */

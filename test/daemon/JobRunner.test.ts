@@ -233,6 +233,12 @@ describe("a run", () => {
       }
     }))
 
+  it.effect("does not mind a callback that does not read what it is told", () =>
+    Effect.gen(function*() {
+      const { outcome } = yield* runWith({}, { ends: { callback: { inputLeft: true } } })
+      assert.deepStrictEqual(outcome._tag === "Done" && outcome.troubles, [])
+    }))
+
   for (const step of ["expire", "purge", "status", "callback"] as const) {
     it.effect(`tells that ${step} failed, and is done all the same`, () =>
       Effect.gen(function*() {
