@@ -195,7 +195,9 @@ const make = Effect.gen(function*() {
       // it need not care for what it is told
       Effect.catchIf(({ reason }) => reason === "input", () => Effect.succeed(undefined))
     )
-    return called === undefined || called.exitCode === 0 ? undefined : { step: "callback", sentence: saying(called) } as const
+    return called === undefined || called.exitCode === 0
+      ? undefined
+      : { step: "callback", sentence: saying(called) } as const
   })
 
   /** One of the commands that follow a backup: what went wrong, if anything did. */

@@ -2,7 +2,7 @@
  * kill -9 of the built program, before a random call of the file system, again and again on one repository: whatever
  * was under way, every kept revision keeps its bytes and nobody has to help.
  *
- * `BACKY_KILLS` says how many (default 200), `BACKY_SEED` which ones. Threads make the moments of a seed alike, not
+ * `BACKY_KILLS` says how many (default 80), `BACKY_SEED` which ones. Threads make the moments of a seed alike, not
  * equal; the history is printed when something is wrong.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -16,7 +16,7 @@ import { nodeDisk } from "../../src/platform/nodeDisk.ts"
 import * as Survey from "../support/Survey.ts"
 import { ok, PROGRAM, workshop } from "./program.ts"
 
-const KILLS = Number(process.env["BACKY_KILLS"] ?? 200)
+const KILLS = Number(process.env["BACKY_KILLS"] ?? 80)
 const SEED = Number(process.env["BACKY_SEED"] ?? 1)
 /** After so many kills everything is looked at with the program itself. */
 const CHECK_EVERY = 25

@@ -2,7 +2,7 @@
  * The built program, many times at once on one repository: whatever meets, no revision loses a byte, nothing is left
  * behind, and who has to give way says so and names who is in its way.
  *
- * `BACKY_ROUNDS` says how often (default 10), `BACKY_SEED` who is started, and in which order. All are started together
+ * `BACKY_ROUNDS` says how often (default 6), `BACKY_SEED` who is started, and in which order. All are started together
  * and waited for. The system decides who comes first, so the rounds of a seed are alike, not equal; the history is
  * printed when something is wrong.
  */
@@ -15,7 +15,7 @@ import { nodeDisk } from "../../src/platform/nodeDisk.ts"
 import * as Survey from "../support/Survey.ts"
 import { chunkFiles, noise, ok, start, workshop } from "./program.ts"
 
-const ROUNDS = Number(process.env["BACKY_ROUNDS"] ?? 10)
+const ROUNDS = Number(process.env["BACKY_ROUNDS"] ?? 6)
 const SEED = Number(process.env["BACKY_SEED"] ?? 1)
 
 const CHUNK = 4 * 1024 ** 2
