@@ -38,7 +38,7 @@ const fault = (/** @type {string} */ scenario) => simulation("faults", "success 
 const of = (/** @type {string} */ path, /** @type {ReadonlyArray<string>} */ ...[name]) => ({
   args: [`test/${path}`, ...name === undefined ? [] : ["-t", name]]
 })
-const locked = (/** @type {string} */ operation) => of("operation/locks", `a purge runs, ${operation} fails`)
+const locked = (/** @type {string} */ operation) => of("operation/locks", `says what ${operation} takes`)
 
 /** @type {ReadonlyArray<Mutation>} */
 const syncs = [
@@ -447,14 +447,14 @@ const moreLocks = [
     file: "src/operation/verify.ts",
     from: "    yield* locks.forReading(options.wait)\n",
     to: "",
-    tests: [of("operation/locks", "a purge runs, verify fails"), of("operation/verify")]
+    tests: [of("operation/locks", "says what verify takes"), of("operation/verify")]
   },
   {
     name: "verify takes no lock when it records",
     file: "src/operation/verify.ts",
     from: "Effect.either(locks.forRecording(options.wait))",
     to: "Effect.succeed(Either.right(undefined))",
-    tests: [of("operation/locks", "revisions are edited, verify fails")]
+    tests: [of("operation/locks", "says what verify takes"), of("operation/locks")]
   },
   {
     name: "a backup does not keep purges away",
@@ -468,14 +468,14 @@ const moreLocks = [
     file: "src/repository/locks.ts",
     from: "Effect.zipRight(take(\".backup\", \"exclusive\", wait), take(\".purge\", \"exclusive\", wait))",
     to: "take(\".purge\", \"exclusive\", wait)",
-    tests: [of("operation/locks", "edited, purge"), of("simulation/concurrency")]
+    tests: [of("operation/locks", "says what purge takes"), of("simulation/concurrency")]
   },
   {
     name: "a purge does not keep readers away",
     file: "src/repository/locks.ts",
     from: "Effect.zipRight(take(\".backup\", \"exclusive\", wait), take(\".purge\", \"exclusive\", wait))",
     to: "take(\".backup\", \"exclusive\", wait)",
-    tests: [of("operation/locks", "restore runs, purge"), of("simulation/concurrency")]
+    tests: [of("operation/locks", "says what purge takes"), of("simulation/concurrency")]
   },
   {
     name: "readers lock nothing",
