@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { RevisionId } from "../domain/RevisionId.ts"
 import type { BlockFile } from "../platform/BlockFile.ts"
@@ -208,22 +209,22 @@ export const make = (settings: Settings, take: Take = plain): Effect.Effect<Sour
       yield* refined(take(image, name))
 
       const told = <A, R>(effect: Effect.Effect<A, Rbd.RbdError, R>) => Effect.catchAll(effect, explained(id, [name]))
-      // what cannot be compared in the end is not worth reading, so the reader is opened before anything is read
-      const [all, reader] = yield* Effect.all([refined(rbd.snapshots(image)), told(rbd.open(image, name))], {
-        concurrency: "unbounded"
-      })
+      const all = yield* refined(rbd.snapshots(image))
       run.listed = all
       const to = all.find((one) => one.name === name)
       if (to === undefined) {
         return yield* new SourceNotReady({ source, reason: `snapshot ${name} is gone right after it was made` })
       }
 
+      // not before it is needed: one that was open while the image was flattened reads zeros at its end
+      const scope = yield* Effect.scope
+      const reader = yield* Effect.cached(Scope.extend(told(rbd.open(image, name)), scope))
       const content: Changes = {
         _tag: "Changes",
         since: (bases) => Effect.sync(() => since(run, to, keepsNone ? [] : bases)),
         second: {
           _tag: "Samples",
-          read: (offset, length) => told(reader.read(offset, length)),
+          read: (offset, length) => Effect.flatMap(reader, ({ read }) => told(read(offset, length))),
           older: (revision) =>
             Effect.map(
               Effect.option(rbd.open(image, nameOf(revision))),

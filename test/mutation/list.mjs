@@ -418,7 +418,7 @@ const locks = [
   ["forget", "src/operation/forget.ts", "  yield* locks.forEdit(options.wait)\n", "forget"],
   ["tags", "src/operation/tags.ts", "  yield* locks.forEdit(options.wait)\n", "tags"],
   ["distrust", "src/operation/distrust.ts", "  yield* locks.forEdit(options.wait)\n", "distrust"],
-  ["reports delete", "src/operation/reports.ts", "  yield* locks.forEdit(options.wait)\n", "deleteReport"],
+  ["reports delete", "src/operation/reports.ts", "  yield* locks.forEdit(options.wait)\n", "reports delete"],
   [
     "restore",
     "src/operation/restore.ts",
@@ -447,7 +447,7 @@ const moreLocks = [
     file: "src/operation/verify.ts",
     from: "    yield* locks.forReading(options.wait)\n",
     to: "",
-    tests: [of("operation/locks", "says what verify takes"), of("operation/verify")]
+    tests: [of("operation/locks", "are let go by verify"), of("operation/verify")]
   },
   {
     name: "verify takes no lock when it records",

@@ -133,9 +133,9 @@ describe("ceph-rbd source", () => {
         "info",
         "createSnapshot",
         "snapshots",
-        "open",
         "diff",
         "snapshots",
+        "open",
         "removeSnapshot"
       ])
     }))
