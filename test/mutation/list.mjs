@@ -680,8 +680,8 @@ const programs = [
   {
     name: "the exit code of the callback is not checked",
     file: "src/daemon/JobRunner.ts",
-    from: "return called.exitCode === 0 ? undefined",
-    to: "return called.exitCode >= 0 ? undefined",
+    from: "called.exitCode === 0\n",
+    to: "called.exitCode >= 0\n",
     tests: [of("daemon/JobRunner")]
   },
   {
